@@ -1,0 +1,147 @@
+"""FiftyOne itself: importing it safely, and its App on this machine only.
+
+FiftyOne has no login, so the App is bound to the loop-back address, and that is checked on its sockets.
+"""
+
+import importlib
+import importlib.util
+import ipaddress
+import logging
+import os
+import socket
+import sys
+from typing import Any
+
+from densecorr.errors import DependencyError, SettingsError
+
+from .mongo import find_database, use_database
+
+_LOOPBACK_REMEDY = (
+    "FiftyOne has no login. Keep 127.0.0.1 and reach it with: ssh -L {port}:127.0.0.1:{port} HOST"
+)
+
+
+def mongo_available() -> tuple[bool, str]:
+    """Whether FiftyOne would find its database here, and which, or why not. Seconds at most."""
+    try:
+        database = find_database()
+    except DependencyError as error:
+        return False, str(error)
+    return True, f"MongoDB {database.version} ({database.target.rpartition('@')[2]})"
+
+
+def describe_fiftyone() -> str:
+    """One line for a program's output: what the browsable view needs here, or how to open it."""
+    if importlib.util.find_spec("fiftyone") is None:
+        return (
+            "FiftyOne is not installed, so there is no browsable view. Install it with: pip install fiftyone"
+        )
+    available, reason = mongo_available()
+    if available:
+        return f"Browse it with: densecorr review open DATASET (FiftyOne on {reason})"
+    return f"No browsable view: FiftyOne needs MongoDB. {reason}"
+
+
+def import_fiftyone() -> Any:
+    """The fiftyone module, connected to a database that was checked first; about 14 s the first time.
+
+    Raises:
+        DependencyError: FiftyOne or MongoDB is absent.
+    """
+    if "fiftyone" in sys.modules:
+        return sys.modules["fiftyone"]
+    if importlib.util.find_spec("fiftyone") is None:
+        raise DependencyError("fiftyone", "no such package", "Install it with: pip install fiftyone")
+    use_database(find_database())
+    os.environ["FIFTYONE_DO_NOT_TRACK"] = "true"
+    os.environ["FIFTYONE_DEFAULT_APP_ADDRESS"] = "127.0.0.1"
+    os.environ.setdefault("FIFTYONE_SHOW_PROGRESS_BARS", "false")
+    return importlib.import_module("fiftyone")
+
+
+def open_app(
+    name: str, port: int = 5151, address: str = "127.0.0.1", wait: bool = True, browser: bool = False
+) -> Any:
+    """Serve the App on a data set that was exported before; with `wait`, until Ctrl-C.
+
+    Args:
+        name: the FiftyOne data set's name.
+        port: TCP port of the App.
+        address: a loop-back address.
+        wait: return only when the user stops it.
+        browser: also open the user's browser.
+
+    Returns:
+        the FiftyOne session; `close()` ends it.
+
+    Raises:
+        SettingsError: another address, a port in use, or no such data set.
+        DependencyError: no MongoDB.
+    """
+    check_address(address, port)
+    fo = import_fiftyone()
+    if not fo.dataset_exists(name):
+        raise SettingsError(
+            f"one of {', '.join(fo.list_datasets()) or 'none'}",
+            f"'{name}'",
+            "Export it first: densecorr review open DATASET",
+        )
+    logging.getLogger("fiftyone").setLevel(logging.WARNING)  # its welcome text and port-forwarding hints
+    session = fo.launch_app(fo.load_dataset(name), port=port, address=address, remote=True)
+    try:
+        check_loopback(port)
+        url = f"http://{address}:{port}/datasets/{name}"
+        print(f"FiftyOne shows '{name}' at {url}" + ("; Ctrl-C ends it." if wait else ""), flush=True)
+        if browser:
+            import webbrowser
+
+            webbrowser.open(url)
+        if wait:
+            session.wait(-1)
+    except KeyboardInterrupt:
+        session.close()
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def check_address(address: str, port: int) -> None:
+    """Refuse an address others could reach, and a port that something else has.
+
+    Raises:
+        SettingsError: as said.
+    """
+    try:
+        loopback = address == "localhost" or ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise SettingsError("a loop-back address", address, _LOOPBACK_REMEDY.format(port=port))
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise SettingsError("a free port", f"{port}, which is in use", "Choose another --port.")
+
+
+def check_loopback(port: int) -> None:
+    """Make sure that whatever listens on this port can be reached from this machine only.
+
+    Raises:
+        DependencyError: a socket on another address, or none.
+    """
+    import psutil
+
+    hosts = set()
+    for process in psutil.Process().children(recursive=True):
+        try:
+            hosts |= {
+                link.laddr.ip
+                for link in process.net_connections(kind="tcp")
+                if link.status == psutil.CONN_LISTEN and link.laddr.port == port
+            }
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    if not hosts or not all(ipaddress.ip_address(host).is_loopback for host in hosts):
+        raise DependencyError(
+            f"an App that listens on 127.0.0.1:{port}", str(sorted(hosts)), "Report this with the log."
+        )

@@ -1,0 +1,155 @@
+"""Records of one image as the fields of its FiftyOne sample: boxes, coloured points, dense overlays."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from densecorr.images import decode_silhouette
+from densecorr.records import ImageRecord, InstanceRecord, LabelRecord
+
+from .app import import_fiftyone
+from .conversion import (
+    crop_silhouette,
+    group_by_color,
+    paint_nearest,
+    point_colors,
+    relative_box,
+    relative_points,
+    stable_object_id,
+)
+
+BOXES = "instances"
+ENDINGS = ("", "_points", "_score", "_dense")  # of the fields that one label set becomes
+_POINT_COLUMNS = ("vertex", "score", "margin", "cycle_px", "expected_error", "part", "visible")
+_OVERLAY_SIDE = 256  # cells along the longer side of a dense overlay; it is stored in the database
+
+Labels = Mapping[str, Sequence[LabelRecord]]  # by instance id
+Templates = Mapping[str, UInt8[np.ndarray, "V 3"]]  # vertex colours by template id
+
+
+def image_fields(
+    image: ImageRecord,
+    instances: Sequence[InstanceRecord],
+    sets: Mapping[str, Labels],
+    templates: Templates,
+    *,
+    dense: bool,
+) -> dict[str, Any]:
+    """Every field of one sample but its file path.
+
+    Args:
+        image: the image.
+        instances: its objects.
+        sets: the label sets to show, by field name.
+        templates: vertex colours by template id; points of others are grey.
+        dense: also paint each silhouette with the colour of its nearest labelled point.
+    """
+    fo = import_fiftyone()
+    silhouettes = {
+        instance.instance_id: decode_silhouette(instance.silhouette, image.height, image.width)
+        for instance in instances
+        if instance.silhouette is not None
+    }
+    detections = [_detection(image, one, silhouettes.get(one.instance_id)) for one in instances]
+    values: dict[str, Any] = {
+        "metadata": fo.ImageMetadata(width=image.width, height=image.height),
+        BOXES: fo.Detections(detections=detections),
+        "split": image.split,
+        "licence": image.licence,
+        "source": image.source,
+        "camera_id": image.camera_id,
+        "frame": image.frame,
+    }
+    for field, labels in sets.items():
+        values |= _label_fields(field, labels, image, instances, templates)
+        if dense:
+            overlay = _overlay(labels, image, instances, silhouettes, templates)
+            values[f"{field}_dense"] = None if overlay is None else fo.Segmentation(mask=overlay)
+    return values
+
+
+def _label_fields(
+    field: str, labels: Labels, image: ImageRecord, instances: Sequence[InstanceRecord], templates: Templates
+) -> dict[str, Any]:
+    """The points of one label set, how many they are, and their mean score (to sort images by)."""
+    fo = import_fiftyone()
+    pairs = [(instance, label) for instance in instances for label in labels.get(instance.instance_id, ())]
+    scores = [label.score for _, label in pairs if label.score is not None and label.score.size]
+    keypoints = [point for pair in pairs for point in _keypoints(field, image, *pair, templates)]
+    return {
+        field: fo.Keypoints(keypoints=keypoints),
+        f"{field}_points": sum(len(label.x) for _, label in pairs),
+        f"{field}_score": _plain(float(np.concatenate(scores).mean())) if scores else None,
+    }
+
+
+def _detection(image: ImageRecord, instance: InstanceRecord, silhouette: np.ndarray | None) -> Any:
+    fo = import_fiftyone()
+    return fo.Detection(
+        id=stable_object_id(BOXES, instance.instance_id),
+        label=instance.category,
+        bounding_box=relative_box(instance.xywh, image.width, image.height),
+        mask=None if silhouette is None else crop_silhouette(silhouette, instance.xywh),
+        confidence=instance.score,
+        instance_key=instance.instance_id,  # FiftyOne keeps the name `instance_id` for itself
+        template_id=instance.template_id,
+        silhouette_source=instance.silhouette_source,
+        area=instance.area,
+        iscrowd=instance.iscrowd,
+        ignore=instance.ignore,
+    )
+
+
+def _keypoints(
+    field: str, image: ImageRecord, instance: InstanceRecord, label: LabelRecord, templates: Templates
+) -> list[Any]:
+    """One Keypoint for each colour among a label's points."""
+    fo = import_fiftyone()
+    xy = relative_points(_positions(label), image.width, image.height)
+    columns = {"point_id": np.arange(len(xy)) if label.point_ids is None else label.point_ids}
+    columns |= {key: getattr(label, key) for key in _POINT_COLUMNS if getattr(label, key) is not None}
+    colors = point_colors(label.vertex, templates.get(label.template_id))
+    return [
+        fo.Keypoint(
+            id=stable_object_id(field, label.label_id, color),
+            label=instance.category,
+            points=[tuple(point) for point in xy[rows].tolist()],
+            color=color,
+            instance_key=instance.instance_id,
+            label_id=label.label_id,
+            template_id=label.template_id,
+            origin=label.source,
+            **{key: [_plain(value) for value in column[rows].tolist()] for key, column in columns.items()},
+        )
+        for color, rows in group_by_color(colors).items()
+    ]
+
+
+def _overlay(
+    labels: Labels,
+    image: ImageRecord,
+    instances: Sequence[InstanceRecord],
+    silhouettes: Mapping[str, Bool[np.ndarray, "H W"]],
+    templates: Templates,
+) -> UInt8[np.ndarray, "h w 3"] | None:
+    """The image's silhouettes in template colours, small ones on top; None if there is nothing to paint."""
+    scale = min(1.0, _OVERLAY_SIDE / max(image.width, image.height))
+    shape = (max(1, round(image.height * scale)), max(1, round(image.width * scale)), 3)
+    canvas = np.zeros(shape, dtype=np.uint8)
+    for instance in sorted(instances, key=lambda one: -one.area):
+        for label in labels.get(instance.instance_id, ()):
+            if instance.instance_id in silhouettes:
+                colors = point_colors(label.vertex, templates.get(label.template_id))
+                paint_nearest(canvas, silhouettes[instance.instance_id], _positions(label), colors)
+    return canvas if canvas.any() else None
+
+
+def _positions(label: LabelRecord) -> np.ndarray:
+    return np.stack([label.x, label.y], axis=1).astype(np.float64)
+
+
+def _plain(value: Any) -> Any:
+    """NaN and infinity as None: the App reads JSON."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value

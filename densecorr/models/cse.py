@@ -1,0 +1,61 @@
+"""The continuous-surface-embedding model: pixels and vertices in one space (CSE, Neverova et al. 2020; SHIC eq. 3)."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from .unet import UNetBackbone
+
+Backbone = UNetBackbone  # a union once a second backbone is added
+
+
+@dataclass(frozen=True)
+class CseModelSettings:
+    """The dense model.
+
+    Attributes:
+        embedding: D, the dimension shared by pixels and vertices (16 in CSE and SHIC).
+        n_eigenfunctions: Q of E = U C (SHIC 64, CSE 256).
+        unit: unit vectors ('detectron2' preset) or plain inner products ('shic-paper').
+        temperature: scores are <pixel, vertex> / temperature; SHIC uses 1 with plain products.
+        crop_size: side of the square input, pixels. padding: margin around the box, share of its longer side.
+    """
+
+    embedding: int = 16
+    n_eigenfunctions: int = 64
+    unit: Literal["none", "both"] = "none"
+    temperature: float = 1.0
+    crop_size: int = 128
+    padding: float = 0.1
+    backbone: Backbone = field(default_factory=UNetBackbone)
+
+
+class CseModel(nn.Module):
+    """Images to pixel embeddings and a foreground logit; vertex embeddings E = U C on the template's eigenbasis."""
+
+    def __init__(self, settings: CseModelSettings, basis: Float[Tensor, "K M"]) -> None:
+        """`basis` holds the eigenfunctions at K vertices (the training level), at least Q columns."""
+        super().__init__()
+        self.settings = settings
+        self.backbone = settings.backbone.build()
+        self.head = nn.Conv2d(self.backbone.out_channels, settings.embedding + 1, 1)
+        scale = basis.square().mean().sqrt()  # eigenfunctions of unit mass norm grow as the surface shrinks
+        self.register_buffer("basis", basis[:, : settings.n_eigenfunctions] / scale)
+        n_used = self.basis.shape[1]
+        # never zero: with E = 0 neither side would get a gradient
+        self.C = nn.Parameter(torch.randn(n_used, settings.embedding) / n_used**0.5)
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B E h w"], Float[Tensor, "B h w"]]:
+        """Pixel embeddings and foreground logits on the output grid (stride `self.backbone.stride`)."""
+        out = self.head(self.backbone(images))
+        pixel = out[:, :-1]
+        return (normalize(pixel, dim=1) if self.settings.unit == "both" else pixel), out[:, -1]
+
+    def vertex_embedding(self, basis: Float[Tensor, "K M"] | None = None) -> Float[Tensor, "K E"]:
+        """E = U C, on the training level or on any other rows of the same (scaled) eigenbasis."""
+        E = (self.basis if basis is None else basis) @ self.C
+        return normalize(E, dim=1) if self.settings.unit == "both" else E

@@ -1,0 +1,165 @@
+"""Using a trained model: an image and a box in, a vertex for each pixel out.
+
+model = load_predictor("path/to/model")
+prediction = model.predict(read_image("photo.jpg"), xywh=(40, 30, 200, 320))
+prediction.overlay(read_image("photo.jpg"), model.colors)
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Int32, UInt8
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from ..config import from_jsonable
+from ..errors import ArtifactError
+from ..images import CropFrame, crop_frame, crop_image, from_crop, to_crop
+from ..matching import nearest_vertices
+from .cse import CseModel, CseModelSettings
+
+SURFACE_FILE = "surface.safetensors"
+
+
+@dataclass(frozen=True)
+class DensePrediction:
+    """One instance: the vertex of each pixel of its box, row by row, -1 outside the predicted silhouette.
+
+    `vertices[j, i]` belongs to image pixel (x0 + i, y0 + j), with (x0, y0) the floor of the box's corner.
+    """
+
+    xywh: tuple[float, float, float, float]
+    vertices: Int32[np.ndarray, "h w"]
+    score: float
+
+    def vertex_map(self, height: int, width: int) -> Int32[np.ndarray, "H W"]:
+        """The vertices in the full image, -1 elsewhere."""
+        out = np.full((height, width), -1, dtype=np.int32)
+        x0, y0 = int(np.floor(self.xywh[0])), int(np.floor(self.xywh[1]))
+        h, w = self.vertices.shape
+        left, top = max(x0, 0), max(y0, 0)
+        right, bottom = min(x0 + w, width), min(y0 + h, height)
+        if right > left and bottom > top:
+            out[top:bottom, left:right] = self.vertices[top - y0 : bottom - y0, left - x0 : right - x0]
+        return out
+
+    def overlay(self, image: UInt8[np.ndarray, "H W 3"], colors: UInt8[np.ndarray, "V 3"]) -> np.ndarray:
+        """The image with the prediction painted over it in template colours."""
+        vertex = self.vertex_map(*image.shape[:2])
+        painted = 0.35 * image + 0.65 * colors[np.maximum(vertex, 0)]
+        return np.where((vertex >= 0)[..., None], painted, image).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """One crop after the network: pixel embeddings, foreground logits and the crop's frame."""
+
+    pixel: Float[Tensor, "E h w"]
+    logit: Float[Tensor, "h w"]
+    frame: CropFrame
+
+
+class Predictor:
+    """A trained model with the surface it was trained for, at full resolution."""
+
+    def __init__(self, model: CseModel, surface: dict[str, Tensor], config: dict[str, Any]) -> None:
+        self._model = model.eval()
+        self.config = config
+        self.colors = surface["colors"].numpy()
+        self.settings = model.settings
+        with torch.no_grad():
+            self._full = model.vertex_embedding(surface["basis"]).contiguous()
+            self._coarse = model.vertex_embedding().contiguous()
+
+    @torch.no_grad()
+    def embed(self, image: UInt8[np.ndarray, "H W 3"], xywh: tuple[float, float, float, float]) -> Embedded:
+        """Crop the box and run the network."""
+        frame = crop_frame(xywh, self.settings.crop_size, self.settings.padding)
+        crop = torch.from_numpy(crop_image(image, frame)).permute(2, 0, 1)[None].float() / 255
+        pixel, logit = self._model(crop)
+        return Embedded(pixel[0], logit[0], frame)
+
+    @torch.no_grad()
+    def predict(
+        self, image: UInt8[np.ndarray, "H W 3"], xywh: tuple[float, float, float, float]
+    ) -> DensePrediction:
+        """The vertex of each pixel of one box (COCO box, pixels); the score is the mean foreground probability."""
+        embedded = self.embed(image, xywh)
+        x0, y0 = np.floor(xywh[0]), np.floor(xywh[1])
+        w, h = max(1, round(xywh[2])), max(1, round(xywh[3]))
+        xs, ys = np.meshgrid(np.arange(w) + x0, np.arange(h) + y0)
+        xy = np.stack([xs.ravel(), ys.ravel()], axis=1)
+        vertex, inside, probability = self.vertices_at(embedded, xy)
+        score = float(probability[inside].mean()) if inside.any() else 0.0
+        return DensePrediction(xywh, np.where(inside, vertex, -1).astype(np.int32).reshape(h, w), score)
+
+    @torch.no_grad()
+    def vertices_at(
+        self, embedded: Embedded, xy: Float[np.ndarray, "P 2"]
+    ) -> tuple[Int[np.ndarray, " P"], np.ndarray, np.ndarray]:
+        """At full-image pixels: the vertex, whether the pixel is foreground, and the foreground probability."""
+        sampled = _sample(torch.cat([embedded.pixel, embedded.logit[None]]), xy, embedded.frame)
+        vertex = nearest_vertices(sampled[:, :-1].contiguous(), self._full)
+        probability = sampled[:, -1].sigmoid().numpy()
+        return vertex.numpy(), probability >= 0.5, probability
+
+    @torch.no_grad()
+    def pixels_of(self, embedded: Embedded, vertices: Int[np.ndarray, " Q"]) -> Float[np.ndarray, "Q 2"]:
+        """The best-scoring foreground pixel (full image) of each template vertex: largest p(x | u), SHIC Sec. 3.4.
+
+        All pixels compete when none is foreground.
+        """
+        pixel = embedded.pixel.flatten(1).T  # (cells, E)
+        scale = 1.0 / self.settings.temperature
+        total = (pixel @ self._coarse.T * scale).logsumexp(dim=1)
+        log_p = self._full[torch.from_numpy(vertices)] @ pixel.T * scale - total
+        outside = embedded.logit.flatten() < 0
+        if not bool(outside.all()):
+            log_p = log_p.masked_fill(outside, -torch.inf)
+        cell = log_p.argmax(dim=1).numpy()
+        side = embedded.logit.shape[1]
+        stride = embedded.frame.size / side
+        crop_xy = (np.stack([cell % side, cell // side], axis=1) + 0.5) * stride - 0.5
+        return from_crop(crop_xy, embedded.frame)
+
+
+def write_surface(folder: Path, basis: Float[np.ndarray, "V M"], colors: UInt8[np.ndarray, "V 3"]) -> None:
+    """Keep the template's (scaled) eigenbasis and colours beside the model, so that it can be used on its own."""
+    save_file(
+        {"basis": torch.from_numpy(np.ascontiguousarray(basis)), "colors": torch.from_numpy(colors.copy())},
+        folder / SURFACE_FILE,
+    )
+
+
+def load_predictor(folder: Path | str) -> Predictor:
+    """The model of a `train` artifact's folder.
+
+    Raises:
+        ArtifactError: the folder holds no whole model.
+    """
+    import json
+
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        surface = load_file(folder / SURFACE_FILE)
+        tensors = load_file(folder / "model.safetensors")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ArtifactError(
+            "a trained model's folder", f"{folder} without {Path(str(error.filename)).name}", "Name a `train` artifact."
+        ) from error
+    settings = from_jsonable(CseModelSettings, config["train"]["model"])
+    model = CseModel(settings, torch.zeros_like(tensors["basis"]) + 1.0)
+    model.load_state_dict(tensors)
+    return Predictor(model, surface, config)
+
+
+def _sample(grid: Float[Tensor, "C h w"], xy: Float[np.ndarray, "P 2"], frame: CropFrame) -> Float[Tensor, "P C"]:
+    """Bilinear values of a crop's grid at full-image pixels."""
+    normalised = torch.from_numpy((to_crop(xy, frame) + 0.5) * (2 / frame.size) - 1).to(grid.dtype)
+    values = grid_sample(grid[None], normalised[None, None], align_corners=False, padding_mode="border")
+    return values[0, :, 0].T

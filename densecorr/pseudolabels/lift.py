@@ -1,0 +1,125 @@
+"""Features of the template's views, and of an image, as rows of foreground cells (SHIC Sec. 3.3, eq. 1)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, normalize
+
+from ..errors import ArtifactError
+from ..features import FeatureExtractor
+from ..matching import ViewFeatures
+from ..rendering.cameras import project_points
+from ..rendering.rasterize import visible_vertices
+from ..rendering.views import Views
+
+
+def foreground_cells(silhouette: Bool[Tensor, "H W"], stride: int) -> Bool[Tensor, "h w"]:
+    """Cells at least half covered by the silhouette; of a thin one, the most covered cells, so that one remains."""
+    share = avg_pool2d(silhouette[None, None].float(), stride)[0, 0]
+    if not (share > 0).any():
+        return share > 0
+    return share >= min(0.5, float(share.max()))
+
+
+def cell_centers(cells: Bool[Tensor, "h w"], stride: int) -> Float[np.ndarray, "Q 2"]:
+    """Pixel positions (x, y) of the set cells, row by row."""
+    ys, xs = np.nonzero(cells.numpy())
+    return (np.stack([xs, ys], axis=1) + 0.5) * stride - 0.5
+
+
+def image_rows(
+    image: Float[Tensor, "3 H W"], silhouette: Bool[Tensor, "H W"], key: str, extractor: FeatureExtractor
+) -> tuple[Float[Tensor, "Q C"], Float[np.ndarray, "Q 2"]]:
+    """Unit features of the foreground cells of one crop, and their centres in crop pixels."""
+    cells = foreground_cells(silhouette, extractor.stride)
+    grid = extractor(image[None], silhouette[None], [key])[0]
+    rows = normalize(grid[:, cells].T.float(), dim=1)
+    return rows, cell_centers(cells, extractor.stride)
+
+
+def nearest_cells(xy: Float[np.ndarray, "P 2"], centers: Float[np.ndarray, "Q 2"]) -> Int[np.ndarray, " P"]:
+    """The foreground cell nearest each position (architecture's cell rule); the first among equals."""
+    distance = ((xy[:, None] - centers[None]) ** 2).sum(axis=-1)
+    return distance.argmin(axis=1)
+
+
+def lift_views(
+    V: Float[np.ndarray, "V 3"],
+    F: Int[np.ndarray, "F 3"],
+    views: Views,
+    vertices: Int[np.ndarray, " K"],
+    extractor: FeatureExtractor,
+    progress: Callable[[int, int], object] | None = None,
+) -> ViewFeatures:
+    """Extract every view and note which cell each of `vertices` falls into where it is visible."""
+    rows, cells, owners, starts = [], [], [], [0]
+    for index, (camera, fragment, image) in enumerate(
+        zip(views.cameras, views.fragments, views.images, strict=True)
+    ):
+        silhouette = torch.from_numpy(fragment.face >= 0)
+        pixels = torch.from_numpy(image).permute(2, 0, 1).float() / 255
+        features, centers = image_rows(pixels, silhouette, f"view-{index}", extractor)
+        visible = visible_vertices(V, F, camera, fragment)[vertices]
+        xy = project_points(V[vertices], camera)[0]
+        cell = np.full(len(vertices), -1, dtype=np.int64)
+        owner = np.full(len(centers), -1, dtype=np.int64)
+        seen = np.flatnonzero(visible)
+        if len(seen) and len(centers):
+            cell[seen] = nearest_cells(xy[seen], centers)
+            away = ((xy[seen] - centers[cell[seen]]) ** 2).sum(axis=1)
+            order = np.lexsort((seen, away, cell[seen]))
+            first = order[np.unique(cell[seen][order], return_index=True)[1]]
+            owner[cell[seen][first]] = seen[first]
+            cell[seen] += starts[-1]
+        rows.append(features)
+        cells.append(cell)
+        owners.append(owner)
+        starts.append(starts[-1] + len(centers))
+        if progress is not None:
+            progress(index + 1, len(views.cameras))
+    return ViewFeatures(
+        torch.cat(rows),
+        np.array(starts),
+        torch.from_numpy(np.stack(cells)),
+        torch.from_numpy(np.concatenate(owners)),
+        np.asarray(vertices, dtype=np.int64),
+        views.angles,
+    )
+
+
+def write_view_features(folder: Path, views: ViewFeatures) -> None:
+    """`features.safetensors`: every array of the record."""
+    tensors = {
+        "rows": views.rows.contiguous(),
+        "cell": views.cell.to(torch.int32),
+        "owner": views.owner.to(torch.int32),
+        "starts": torch.from_numpy(views.starts),
+        "vertices": torch.from_numpy(views.vertices),
+        "angles": torch.from_numpy(views.angles),
+    }
+    save_file(tensors, folder / "features.safetensors")
+
+
+def read_view_features(folder: Path) -> ViewFeatures:
+    """What `write_view_features` wrote.
+
+    Raises:
+        ArtifactError: the folder holds no features.
+    """
+    try:
+        stored = load_file(folder / "features.safetensors")
+    except FileNotFoundError as error:
+        raise ArtifactError("features of views", str(folder), "Name a `features` artifact.") from error
+    return ViewFeatures(
+        stored["rows"],
+        stored["starts"].numpy(),
+        stored["cell"].long(),
+        stored["owner"].long(),
+        stored["vertices"].numpy(),
+        stored["angles"].numpy(),
+    )

@@ -1,0 +1,1 @@
+"""The command line and the flows: settings in, artifacts out; no numerics here."""

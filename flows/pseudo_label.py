@@ -1,0 +1,51 @@
+"""`densecorr pseudo-label`: a vertex for each sampled pixel of each instance, without any annotation (SHIC Sec. 3.3)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from densecorr.pseudolabels.zero_shot import ZeroShotSettings
+
+from .progress import Progress
+from .stage import ArtifactRef, Stage, StageInputs
+
+INSTANCES_A_SHARD = 64
+
+
+@dataclass(frozen=True)
+class PseudoLabel:
+    """Match the silhouettes of one category to its template without any annotation."""
+
+    dataset: ArtifactRef
+    """The data set, from `densecorr ingest`."""
+    template: ArtifactRef
+    """The category's template, from `densecorr template`."""
+    features: ArtifactRef
+    """Features of the template's views, from `densecorr features`; the images get the same extractor."""
+    category: str
+    """Category of the data set to label."""
+    split: str | None = None
+    """Label this split only."""
+    settings: ZeroShotSettings = field(default_factory=ZeroShotSettings)
+
+
+def write(out: Path, inputs: StageInputs, command: PseudoLabel, progress: Progress) -> None:
+    """Fill the folder `out`: labels.parquet, overlays.png and summary.json; shards of the work so far until then."""
+    from densecorr.templates.template import read_template
+    from storage.datasets import read_instances
+    from storage.shards import finished_shards, write_shard
+
+    from .labelling import Labeller, finish_labels
+
+    template = read_template(inputs.path("template"))
+    instances = read_instances(inputs.path("dataset"), command.category, command.split)
+    labeller = Labeller(inputs.path("features"), template, command.settings, inputs.artifact_id)
+    shards, done = out / "shards", finished_shards(out / "shards")
+    for index, start in enumerate(range(0, len(instances), INSTANCES_A_SHARD)):
+        batch = instances[start : start + INSTANCES_A_SHARD]
+        if index not in done:
+            write_shard(shards, index, lambda path, batch=batch: labeller.write(path, batch))
+        progress(min(start + INSTANCES_A_SHARD, len(instances)), len(instances))
+    finish_labels(out, shards, instances, template)
+
+
+STAGE = Stage("pseudo-label", PseudoLabel, version=1, write=write, shards=True)

@@ -1,0 +1,101 @@
+"""Every command by name: one line each. The code of a command is imported once it is chosen.
+
+To add a stage: a file `flows/<verb>.py` with a `STAGE`, and a line in `STAGES`. A stage of your own package
+needs no line: where a command is named, `package.module:STAGE` works too. A tool is anything `tyro` can call
+or build; an object that it builds is then called with the `Session`.
+"""
+
+import difflib
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from densecorr.errors import SettingsError
+
+if TYPE_CHECKING:
+    from .stage import Stage  # not at run time: `densecorr --help` reads this file and must stay quick
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command: its name, where its code is (`module:attribute`) and one line for `--help`."""
+
+    name: str
+    target: str
+    help: str
+
+    def load(self) -> Any:
+        """Import the code."""
+        module, _, attribute = self.target.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+STAGES = (
+    Entry("world", "flows.world:STAGE", "render a data set of bodies or animals with exact ground truth"),
+    Entry("ingest", "flows.ingest:STAGE", "read a COCO, LVIS or DensePose file into a data set"),
+    Entry("template", "flows.template:STAGE", "check a mesh; compute its eigenbasis, geodesics and symmetry"),
+    Entry("render", "flows.render:STAGE", "render a template from all around"),
+    Entry("features", "flows.features:STAGE", "extract the features of a template's views"),
+    Entry(
+        "pseudo-label", "flows.pseudo_label:STAGE", "match silhouettes to the template without any annotation"
+    ),
+    Entry("train", "flows.train:STAGE", "train a network on labels"),
+    Entry("predict", "flows.predict:STAGE", "predict correspondences for the images of a data set"),
+    Entry("evaluate", "flows.evaluate:STAGE", "score predictions and write the report"),
+)
+
+TOOLS = (
+    Entry("demo", "flows.demo:Demo", "the whole pipeline on a small rendered world; opens a report"),
+    Entry("init", "flows.init:Init", "write a pipeline file for a COCO file and a mesh"),
+    Entry(
+        "run",
+        "flows.run_command:Run",
+        "run a pipeline file; finished stages are kept (--dry-run: show the plan)",
+    ),
+    Entry("serve", "flows.serve:Serve", "run a pipeline file on a schedule"),
+    Entry("review", "flows.review:Review", "look at labels in FiftyOne; accept, fix or reject them"),
+    Entry("store", "flows.store:StoreCommand", "list, show, trace, check, tag and clean up artifacts"),
+    Entry("up", "flows.background:Up", "start a local Prefect server in the background"),
+    Entry("down", "flows.background:Down", "stop that server"),
+    Entry("status", "flows.background:Status", "say which server and which store are used"),
+    Entry("doctor", "flows.doctor:Doctor", "check this machine: packages, GPU, database, disk"),
+)
+
+
+def find_entry(name: str, entries: tuple[Entry, ...]) -> Entry:
+    """The entry of that name.
+
+    Raises:
+        SettingsError: there is none; the message names the nearest.
+    """
+    by_name = {entry.name: entry for entry in entries}
+    if name not in by_name:
+        near = difflib.get_close_matches(name, by_name, n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(by_name)}."
+        raise SettingsError("a known command", f"'{name}'", hint)
+    return by_name[name]
+
+
+def load_stage(name: str) -> "Stage":
+    """The stage of that name, or at that import path (`package.module:STAGE`), imported now."""
+    if ":" in name:
+        return _load_foreign(name)
+    return find_entry(name, STAGES).load()
+
+
+def _load_foreign(target: str) -> "Stage":
+    from .stage import Stage
+
+    try:
+        stage = Entry(target, target, "").load()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(
+            "the import path of a stage, as package.module:STAGE",
+            f"'{target}' ({error})",
+            "Correct it, or install the package that holds it.",
+        ) from error
+    if not isinstance(stage, Stage):
+        raise SettingsError(
+            f"a flows.stage.Stage at '{target}'", type(stage).__name__, "Name the stage itself."
+        )
+    return stage

@@ -1,0 +1,67 @@
+"""`densecorr template`: what every later stage needs from one category's mesh."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from densecorr.templates import TemplateSettings
+
+from .progress import Progress
+from .stage import MeshSource, NotInRecipe, Stage, StageInputs
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class TemplateCommand:
+    """Check a mesh and compute its eigenbasis, symmetry, coarse level and geodesics."""
+
+    category: str
+    """What the mesh shows, as the data set names it."""
+    mesh: MeshSource
+    """A mesh file, an SMPL .npz, or a shape that comes with densecorr: body, quadruped."""
+    version: int = 1
+    """The template is called CATEGORY-vVERSION."""
+    group: str | None = None
+    """Keep one group or object of an .obj file."""
+    settings: TemplateSettings = field(default_factory=TemplateSettings)
+    workers: Annotated[int, NotInRecipe] = 1
+    """Processes for all-pairs geodesics."""
+
+
+def read_shape(command: TemplateCommand, inputs: StageInputs) -> "tuple[np.ndarray, np.ndarray]":
+    """V, F of the command's mesh, in its own unit and axes."""
+    from densecorr.templates import catalog_names, load_catalog_mesh, read_mesh, read_smpl
+
+    if command.mesh in catalog_names():
+        return load_catalog_mesh(command.mesh)
+    path = inputs.path("mesh")
+    return read_smpl(path) if path.suffix == ".npz" else read_mesh(path, command.group)
+
+
+def template_id(command: TemplateCommand) -> str:
+    """For example cow-v1; what cannot stand in an id becomes a hyphen."""
+    return f"{re.sub('[^A-Za-z0-9._-]+', '-', command.category).strip('-') or 'template'}-v{command.version}"
+
+
+def write(out: Path, inputs: StageInputs, command: TemplateCommand, progress: Progress) -> None:
+    """Fill the folder `out`."""
+    from densecorr.templates import build_template, write_template
+
+    progress(0, 1, "geometry")
+    V, F = read_shape(command, inputs)
+    write_template(out, build_template(V, F, template_id(command), command.settings, out, command.workers))
+
+
+def estimate_bytes(command: TemplateCommand, inputs: StageInputs) -> int:
+    """Disk the template will need: eigenvectors and coarse distances in float32, all pairs in float16."""
+    V, F = read_shape(command, inputs)
+    n_bytes = (
+        4 * len(V) * command.settings.n_eigenpairs + 4 * command.settings.n_coarse**2 + 24 * (len(V) + len(F))
+    )
+    return n_bytes + (2 * len(V) ** 2 if command.settings.all_pairs else 0)
+
+
+STAGE = Stage("template", TemplateCommand, version=1, write=write, estimate_bytes=estimate_bytes)

@@ -1,0 +1,98 @@
+"""Strict reading and writing of the tables as Parquet, and records to tables and back.
+
+Each file says in its metadata which table it holds and in which version of the columns. Nothing is dropped or
+added
+silently: an unknown column is an error when writing, another table or version an error when reading.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from densecorr.errors import ArtifactError
+
+from .conform import conform_table, unfit
+from .rows import cameras_to_table, records_to_table, table_to_cameras, table_to_records
+from .schemas import NAME_KEY, SCHEMAS, VERSION, VERSION_KEY, schema_of
+
+__all__ = [
+    "SCHEMAS",
+    "cameras_to_table",
+    "conform_table",
+    "read_table",
+    "records_to_table",
+    "table_to_cameras",
+    "table_to_records",
+    "write_table",
+    "write_tables",
+]
+
+
+def write_table(path: str | Path, name: str, table: pa.Table) -> None:
+    """Write a table as Parquet (zstd) after `conform_table`; name and version go into its metadata.
+
+    Raises:
+        AnnotationError: the rows are not those of such a table.
+    """
+    pq.write_table(conform_table(name, table), path, compression="zstd")
+
+
+def write_tables(folder: str | Path, tables: Mapping[str, pa.Table]) -> None:
+    """Write `<folder>/<name>.parquet` for each table; the folder is made if need be.
+
+    Raises:
+        AnnotationError: the rows are not those of such a table.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        write_table(Path(folder, f"{name}.parquet"), name, table)
+
+
+def read_table(
+    path: str | Path, name: str, columns: Sequence[str] | None = None, filters: Any = None
+) -> pa.Table:
+    """Read a table that `write_table` wrote.
+
+    Args:
+        path: the Parquet file.
+        name: which table it must hold.
+        columns: only these; all by default.
+        filters: rows to keep, as in `pyarrow.parquet.read_table`.
+
+    Raises:
+        ArtifactError: no such file, not a table of ours, another table, or one of another version.
+        AnnotationError: an asked column that the table does not have.
+    """
+    schema = schema_of(name)
+    _check_file(Path(path), name)
+    strangers = [column for column in columns or () if column not in schema.names]
+    if strangers:
+        raise unfit(name, f"columns among {', '.join(schema.names)}", ", ".join(strangers))
+    asked = None if columns is None else list(columns)
+    no_folders: Any = None  # a folder named "a=b" on the way adds no column; pyarrow's stub forgets None
+    return pq.read_table(path, columns=asked, filters=filters, partitioning=no_folders)
+
+
+def _check_file(path: Path, name: str) -> None:
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            f"a table {name} in {path}", "no such file", "Run the stage that makes it."
+        ) from error
+    except pa.ArrowInvalid as error:
+        raise ArtifactError(f"a table {name} in {path}", f"'{error}'", "Make the file again.") from error
+    found = metadata.get(NAME_KEY, b"").decode()
+    if found != name:
+        received = f"a table {found}" if found else "a Parquet file without that mark"
+        raise ArtifactError(f"a table {name} in {path}", received, "Name a file that holds the table.")
+    version = metadata.get(VERSION_KEY, b"").decode()
+    if version != VERSION:
+        raise ArtifactError(
+            f"version {VERSION} of the table {name} in {path}",
+            f"version {version or 'unknown'}",
+            "Run the stage that made it again, or use the densecorr version that did.",
+        )

@@ -1,0 +1,163 @@
+"""Pipelines through Prefect, against a real temporary server."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toys
+
+from densecorr.errors import MeshError
+from flows import cli
+from flows.execute import StageResult
+from flows.run_command import run_file, run_one
+from flows.server import TEMPORARY_VARIABLE, temporary_server
+from flows.session import Session
+from storage.artifacts import Store
+
+
+@pytest.fixture(scope="module")
+def server(_own_homes: None) -> Iterator[str]:
+    with temporary_server() as url:
+        yield url
+
+
+@pytest.fixture
+def session(server: str, tmp_path: Path) -> Session:
+    return Session(str(tmp_path / "store"))
+
+
+def ask(server: str, path: str, **question: object) -> list[dict[str, Any]]:
+    """What the server's REST API answers."""
+    body = json.dumps(question).encode()
+    request = urllib.request.Request(f"{server}/{path}", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def write_pipeline(folder: Path, text: str) -> Path:
+    path = folder / "pipeline.toml"
+    path.write_text(text)
+    return path
+
+
+WORDS = '[stages.words]\ncommand = "toys:WORDS"\ntext = "text.txt"\n'
+EIGHT = (
+    '[templates]\ncow = "body"\ndog = "text.txt"\n'
+    + WORDS
+    + '[stages.count]\ncommand = "toys:COUNT"\nwords = "@words"\n'
+    + '[stages.bs]\ncommand = "toys:COUNT"\nwords = "@words"\nsettings.letter = "b"\n'
+    + '[stages.total]\ncommand = "toys:TOTAL"\ncounts = "@count"\n'
+    + '[stages.sum]\ncommand = "toys:TOTAL"\ncounts = ["@bs[cow]", "@count[dog]"]\n'
+    + '[stages.again]\ncommand = "toys:WORDS"\ntext = "@words/words.txt"\nupper = true\n'
+)
+
+
+def test_a_pipeline_runs_once_and_a_second_run_is_quick(text_file: Path, session: Session) -> None:
+    path = write_pipeline(text_file.parent, EIGHT)
+    first = run_file(path, session)
+    assert len(first) == 8
+    assert all(result.made for result in first.values())
+    store = session.open_store()
+    assert (store.path(first["total"].artifact_id) / "total.txt").read_text() == "6"
+    assert (store.path(first["sum"].artifact_id) / "total.txt").read_text() == "8"
+    start = time.perf_counter()
+    second = run_file(path, session)
+    assert time.perf_counter() - start < 3.0
+    assert not any(result.made for result in second.values())
+    assert {key: result.artifact_id for key, result in second.items()} == {
+        key: result.artifact_id for key, result in first.items()
+    }
+
+
+def test_tracking_does_not_change_a_result(text_file: Path, session: Session, tmp_path: Path) -> None:
+    path = write_pipeline(text_file.parent, EIGHT)
+    direct = run_file(path, Session(str(tmp_path / "other"), "never"))
+    tracked = run_file(path, session)
+    ids = {key: result.artifact_id for key, result in direct.items()}
+    assert {key: result.artifact_id for key, result in tracked.items()} == ids
+    stores = [Store(tmp_path / name) for name in ("other", "store")]
+    for artifact_id in ids.values():
+        one, other = ([(f.path, f.sha256) for f in store.manifest(artifact_id).files] for store in stores)
+        assert one == other
+
+
+def test_stages_that_do_not_wait_for_each_other_run_at_once(session: Session, tmp_path: Path) -> None:
+    slow = "".join(f'[stages.{n}]\ncommand = "toys:SLOW"\nseconds = 1.{n}\n' for n in (1, 2))
+    results = run_file(write_pipeline(tmp_path, slow), session)
+    times = {}
+    for key, result in results.items():
+        end = float((session.open_store().path(result.artifact_id) / "slept.txt").read_text())
+        times[key] = (end - result.seconds, end)
+    (start_1, end_1), (start_2, end_2) = times["1"], times["2"]
+    assert max(start_1, start_2) < min(end_1, end_2)
+
+
+def test_at_most_max_workers_stages_run_at_once(session: Session, tmp_path: Path) -> None:
+    slow = "".join(f'[stages.s{n}]\ncommand = "toys:SLOW"\nseconds = 0.{n}\n' for n in (3, 4))
+    results = run_file(write_pipeline(tmp_path, "[run]\nmax_workers = 1\n" + slow), session)
+    ends = sorted(
+        float((session.open_store().path(result.artifact_id) / "slept.txt").read_text())
+        for result in results.values()
+    )
+    assert ends[1] - ends[0] > 0.3
+
+
+def test_a_failure_keeps_what_is_finished(
+    text_file: Path, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = WORDS + '[stages.bad]\ncommand = "toys:BROKEN"\nafter = ["@words"]\n'
+    broken += '[stages.never]\ncommand = "toys:SLOW"\nafter = ["@bad"]\n'
+    path = write_pipeline(text_file.parent, broken)
+    with pytest.raises(MeshError, match="3 holes"):
+        run_file(path, session)
+    assert [manifest.stage for manifest in session.open_store().list()] == ["words"]
+    assert cli.main(["run", str(path), "--store", session.store_uri]) == 2
+    shown = capsys.readouterr().err
+    assert "words: " in shown
+    assert "was in the store" in shown
+    assert shown.splitlines()[-2] == "error: Expected a closed mesh; received 3 holes. Close them."
+    path.write_text(broken.replace('after = ["@words"]', 'after = ["@words"]\nkind = "bug"'))
+    assert cli.main(["run", str(path), "--store", session.store_uri]) == 1
+    log = Path(capsys.readouterr().err.splitlines()[-1].removeprefix("log: ")).read_text()
+    assert "ZeroDivisionError: one over nothing" in log
+    assert "Traceback" in log
+
+
+def test_one_stage_is_tracked_when_a_server_answers(
+    text_file: Path, session: Session, server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run_one(toys.WORDS, "toys:WORDS", toys.Words(str(text_file)), session)
+    assert isinstance(result, StageResult)
+    assert result.made
+    assert "without tracking" not in capsys.readouterr().err
+    (newest,) = ask(server, "flow_runs/filter", sort="START_TIME_DESC", limit=1)
+    assert newest["parameters"]["verb"] == "toys:WORDS"
+    assert newest["state"]["type"] == "COMPLETED"
+
+
+def test_the_flow_run_has_a_table_and_a_link_to_the_report(
+    text_file: Path, session: Session, server: str
+) -> None:
+    results = run_file(write_pipeline(text_file.parent, EIGHT), session)
+    found = ask(server, "artifacts/filter", sort="CREATED_DESC", limit=5)
+    table = next(artifact for artifact in found if artifact["key"] == "densecorr-results")
+    assert all(result.artifact_id in table["data"] for result in results.values())
+    links = [artifact["data"] for artifact in found if artifact["key"] == "densecorr-report"]
+    assert any(results["total"].artifact_id in link and "report.html" in link for link in links)
+
+
+def test_gpu_stages_take_turns(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(
+        TEMPORARY_VARIABLE
+    )  # as against a server that stays, where the server's limit counts too
+    slow = "".join(f'[stages.s{n}]\ncommand = "toys:SLOW"\nseconds = 0.{n}\ngpu = true\n' for n in (3, 4))
+    results = run_file(write_pipeline(tmp_path, slow), session)
+    ends = sorted(
+        float((session.open_store().path(result.artifact_id) / "slept.txt").read_text())
+        for result in results.values()
+    )
+    assert ends[1] - ends[0] > 0.3

@@ -1,0 +1,116 @@
+"""Small stages for the tests of the machinery, named `toys:WORDS` and so on where a command is named."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from densecorr.errors import MeshError
+from flows.progress import Progress
+from flows.stage import ArtifactRef, MeshSource, Runtime, SourcePath, Stage, StageInputs
+
+
+@dataclass(frozen=True)
+class Words:
+    """Split a text file into words."""
+
+    text: SourcePath
+    upper: bool = False
+
+
+@dataclass(frozen=True)
+class CountSettings:
+    """How to count."""
+
+    letter: str = "a"
+    unit: str = "m"
+
+
+@dataclass(frozen=True)
+class Count:
+    """Count a letter in the words, for one category."""
+
+    category: str
+    words: ArtifactRef
+    mesh: MeshSource | None = None
+    settings: CountSettings = CountSettings()
+    n_threads: Annotated[int, Runtime()] = 1
+
+
+@dataclass(frozen=True)
+class View:
+    """Copy the words; the category only names the run in a pipeline."""
+
+    words: ArtifactRef
+    category: str = ""
+
+
+@dataclass(frozen=True)
+class Total:
+    """Add up counts."""
+
+    counts: tuple[ArtifactRef, ...]
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Sleep in small steps."""
+
+    seconds: float = 1.0
+    after: tuple[ArtifactRef, ...] = ()
+    gpu: bool = False
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Fail, as a user's mistake or as ours."""
+
+    kind: str = "mesh"
+    after: tuple[ArtifactRef, ...] = ()
+
+
+def write_words(out: Path, inputs: StageInputs, command: Words, progress: Progress) -> None:
+    words = inputs.path("text").read_text().split()
+    for index, _ in enumerate(words):
+        progress(index, len(words), "splitting")
+    (out / "words.txt").write_text("\n".join(word.upper() if command.upper else word for word in words))
+
+
+def write_count(out: Path, inputs: StageInputs, command: Count, progress: Progress) -> None:
+    text = (inputs.path("words") / "words.txt").read_text()
+    (out / "count.txt").write_text(str(text.count(command.settings.letter)))
+
+
+def write_view(out: Path, inputs: StageInputs, command: View, progress: Progress) -> None:
+    (out / "view.txt").write_text((inputs.path("words") / "words.txt").read_text())
+
+
+def write_total(out: Path, inputs: StageInputs, command: Total, progress: Progress) -> None:
+    counts = [int((folder / "count.txt").read_text()) for folder in inputs.paths("counts")]
+    (out / "total.txt").write_text(str(command.start + sum(counts)))
+    (out / "report.html").write_text(f"<p>{sum(counts)}</p>")
+
+
+def write_slow(out: Path, inputs: StageInputs, command: Slow, progress: Progress) -> None:
+    n_steps = int(command.seconds / 0.05)
+    for step in range(n_steps):
+        time.sleep(0.05)
+        progress(step, n_steps, "sleeping")
+    (out / "slept.txt").write_text(f"{time.time()}")
+
+
+def write_broken(out: Path, inputs: StageInputs, command: Broken, progress: Progress) -> None:
+    if command.kind == "mesh":
+        raise MeshError("a closed mesh", "3 holes", "Close them.")
+    raise ZeroDivisionError("one over nothing")
+
+
+WORDS = Stage(
+    "words", Words, 1, write_words, estimate_bytes=lambda command, inputs: inputs.path("text").stat().st_size
+)
+COUNT = Stage("count", Count, 1, write_count)
+VIEW = Stage("view", View, 1, write_view)
+TOTAL = Stage("total", Total, 1, write_total)
+SLOW = Stage("slow", Slow, 1, write_slow, uses_gpu=lambda command: command.gpu)
+BROKEN = Stage("broken", Broken, 1, write_broken)
