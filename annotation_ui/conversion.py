@@ -103,7 +103,7 @@ def paint_nearest(
     The canvas covers the image and may be coarser; xy are full-image pixels. This fills between points to
     make them easy to see; it is no prediction.
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     if len(xy) == 0:
         return
@@ -114,7 +114,7 @@ def paint_nearest(
     row = ((np.arange(canvas.shape[0]) + 0.5) * scale[1]).astype(np.int64)
     y, x = np.nonzero(silhouette[np.ix_(row, column)])
     cells = (np.stack([x, y], axis=1) + 0.5) * scale - 0.5
-    canvas[y, x] = colors[cKDTree(xy).query(cells)[1]]
+    canvas[y, x] = colors[KDTree(xy).query(cells)[1]]
 
 
 def stable_object_id(*parts: str) -> str:

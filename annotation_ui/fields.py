@@ -73,15 +73,15 @@ def image_fields(
 def _label_fields(
     field: str, labels: Labels, image: ImageRecord, instances: Sequence[InstanceRecord], templates: Templates
 ) -> dict[str, Any]:
-    """The points of one label set, how many they are, and their mean score (to sort images by)."""
+    """The points of one label set, how many they are, and their mean known score (to sort images by)."""
     fo = import_fiftyone()
     pairs = [(instance, label) for instance in instances for label in labels.get(instance.instance_id, ())]
-    scores = [label.score for _, label in pairs if label.score is not None and label.score.size]
+    scores = [label.score[np.isfinite(label.score)] for _, label in pairs if label.score is not None]
     keypoints = [point for pair in pairs for point in _keypoints(field, image, *pair, templates)]
     return {
         field: fo.Keypoints(keypoints=keypoints),
         f"{field}_points": sum(len(label.x) for _, label in pairs),
-        f"{field}_score": _plain(float(np.concatenate(scores).mean())) if scores else None,
+        f"{field}_score": float(np.concatenate(scores).mean()) if sum(map(len, scores)) else None,
     }
 
 

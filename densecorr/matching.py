@@ -122,15 +122,11 @@ def pool_vertices(
 ) -> Float[Tensor, "P K"]:
     """Pooled score of each query with each vertex (SHIC eq. 2), over the views that see the vertex; -2 if none does.
 
-    `vertices` restricts the answer to some of [0, K). 'best' pools the one view of `best_view`.
+    `vertices` restricts the answer to some of [0, K).
     """
-    if pooling == "best":
-        chosen = best_view(similarity, views)
-        cell = views.cell[chosen : chosen + 1]
-    elif pooling in ("max", "mean"):
-        cell = views.cell
-    else:
-        raise SettingsError("pooling 'max', 'mean' or 'best'", repr(pooling), "Correct the settings.")
+    if pooling not in ("max", "mean"):
+        raise SettingsError("pooling 'max' or 'mean'", repr(pooling), "For 'best', select the best view first.")
+    cell = views.cell
     cell = cell if vertices is None else cell[:, vertices]
     by_row = similarity.T.contiguous()  # a vertex's scores for all queries lie together
     pooled = torch.full((cell.shape[1], similarity.shape[0]), -2.0 if pooling != "mean" else 0.0)

@@ -7,19 +7,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .doctor import Finding
+from .packages import ROOT, installed_version
 
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
-
-ROOT = Path(__file__).resolve().parent.parent  # of the checkout; site-packages once installed
 MIN_PYTHON = (3, 11)
 LOW_MEMORY_GB, LOW_DISK_GB = 4.0, 5.0
 
@@ -54,72 +47,6 @@ def check_python() -> Finding:
     if sys.version_info[:2] < MIN_PYTHON:
         return Finding("Python", "broken", detail, "Use Python 3.11 or newer.", required=True)
     return Finding("Python", "ok", detail, required=True)
-
-
-def check_packages() -> Iterator[Finding]:
-    """What is absent or out of bounds, how many packages are fine, which are not the tested ones."""
-    fine = 0
-    installed: dict[str, str] = {}
-    absent: dict[str, list[str]] = {}
-    for requirement, extra in _requirements():
-        version, wanted = _version(requirement.name), f"{requirement.name}{requirement.specifier}"
-        title, remedy, required = f"package {requirement.name}", f"pip install '{wanted}'", extra == ""
-        if version is None and extra:
-            absent.setdefault(extra, []).append(requirement.name)
-        elif version is None:
-            yield Finding(title, "missing", wanted, remedy, required)
-        elif not requirement.specifier.contains(version, prereleases=True):
-            yield Finding(title, "broken", f"{version}, not {wanted}", remedy, required)
-        else:
-            fine += 1
-            installed[requirement.name.lower()] = version
-    yield Finding("packages", "ok", f"{fine} within their bounds", required=True)
-    for extra, names in absent.items():
-        yield Finding(
-            f"extra '{extra}'", "note", f"absent: {', '.join(names)}", f"pip install 'densecorr[{extra}]'"
-        )
-    pins = _constraints()
-    differing = [f"{n} {v} (tested: {pins[n]})" for n, v in sorted(installed.items()) if pins.get(n, v) != v]
-    if differing:
-        remedy = "pip install --constraint infra/constraints.txt ... takes the tested ones."
-        yield Finding("tested versions", "note", ", ".join(differing), remedy)
-
-
-def _requirements() -> Iterator[tuple["Requirement", str]]:
-    """Every declared dependency that applies here, with the extra it belongs to ('' for the core)."""
-    from packaging.requirements import Requirement
-
-    pyproject = ROOT / "pyproject.toml"
-    if pyproject.is_file():
-        project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-        groups = {"": project.get("dependencies", []), **project.get("optional-dependencies", {})}
-        texts = [(text, extra) for extra, group in groups.items() for text in group]
-    else:
-        texts = [(text, "") for text in metadata.requires("densecorr") or []]
-    for text, group in texts:
-        requirement = Requirement(text)
-        extra = group
-        if not group and requirement.marker is not None and "extra" in str(requirement.marker):
-            extra = str(requirement.marker).rpartition("extra == ")[2].strip("\"')")
-        if requirement.name != "densecorr" and (
-            requirement.marker is None or requirement.marker.evaluate({"extra": extra})
-        ):
-            yield requirement, extra
-
-
-def _constraints() -> dict[str, str]:
-    """Package to tested version, from infra/constraints.txt; empty where that file is not shipped."""
-    path = ROOT / "infra" / "constraints.txt"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    pins = (line.partition("#")[0].partition(";")[0].strip().partition("==") for line in lines)
-    return {name.strip().lower(): version.strip() for name, _, version in pins if version}
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def check_processor() -> Finding:
@@ -237,7 +164,7 @@ def check_database() -> Finding:
     from annotation_ui.mongo import find_database
     from densecorr.errors import DependencyError
 
-    version = _version("fiftyone")
+    version = installed_version("fiftyone")
     if version is None:
         return Finding("FiftyOne", "missing", "needed to browse and review labels", "pip install fiftyone")
     try:
@@ -253,21 +180,25 @@ def check_database() -> Finding:
 
 def check_models() -> Finding:
     """Which pretrained models lie in the Hugging Face cache."""
-    from huggingface_hub import CacheNotFound, scan_cache_dir
+    from huggingface_hub import CacheNotFound, constants, scan_cache_dir
 
+    where = constants.HF_HUB_CACHE
     try:
-        cache = scan_cache_dir()
-    except CacheNotFound as error:
-        where, repos = str(error.cache_dir), []
+        cache = scan_cache_dir(where)
+    except CacheNotFound:
+        repos, damaged = [], 0
     else:
-        where, repos = (
-            "the Hugging Face cache",
-            sorted((r for r in cache.repos if r.repo_type == "model"), key=lambda r: r.repo_id),
+        repos = sorted((r for r in cache.repos if r.repo_type == "model"), key=lambda r: r.repo_id)
+        damaged = len(cache.warnings)
+    detail = ", ".join(f"{repo.repo_id} ({repo.size_on_disk_str})" for repo in repos) or f"none in {where}"
+    if damaged:
+        return Finding(
+            "models", "broken", f"{detail}; {damaged} damaged", f"Delete the damaged folders in {where}."
         )
     if not repos:
         remedy = "The built-in features need none; a network's weights are fetched when it is first used."
-        return Finding("models", "note", f"none in {where}", remedy)
-    return Finding("models", "ok", ", ".join(f"{repo.repo_id} ({repo.size_on_disk_str})" for repo in repos))
+        return Finding("models", "note", detail, remedy)
+    return Finding("models", "ok", detail)
 
 
 def check_shared_data() -> Finding:
@@ -288,7 +219,7 @@ def run_probe(probe: Probe, timeout_s: float) -> Finding:
             command, capture_output=True, text=True, timeout=timeout_s, cwd=ROOT, check=False
         )
     except subprocess.TimeoutExpired:
-        return Finding(probe.title, "broken", f"no answer in {timeout_s:.0f} s", probe.remedy, probe.required)
+        return Finding(probe.title, "broken", f"no answer in {timeout_s:g} s", probe.remedy, probe.required)
     if done.returncode == 0:
         return Finding(probe.title, "ok", done.stdout.strip(), required=probe.required)
     if done.returncode < 0:

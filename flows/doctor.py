@@ -63,11 +63,11 @@ def diagnose(store_uri: str | Path, *, quick: bool = False, timeout_s: float = 9
         quick: leave out the probes that need a process of their own.
         timeout_s: longest time for one of those, in seconds.
     """
-    from . import checks
+    from . import checks, packages
 
     findings = [
         *_look("Python", checks.check_python),
-        *_look("packages", lambda: list(checks.check_packages())),
+        *_look("packages", lambda: list(packages.check_packages())),
         *_look("processor", checks.check_processor),
         *_look("memory", checks.check_memory),
         *_look("store", lambda: checks.check_disk(str(store_uri))),

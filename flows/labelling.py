@@ -1,15 +1,24 @@
 """The pseudo-label stage's work on tables: instances in, label rows, overlays and a summary out."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from densecorr.evaluation.overlays import figure_row, overlay_points
 from densecorr.images import read_image, write_png
 from densecorr.matching import ViewFeatures
+from densecorr.pseudolabels.choose import choose_variant
 from densecorr.pseudolabels.lift import read_view_features
-from densecorr.pseudolabels.zero_shot import ZeroShotSettings, label_instance, score_instance, select_views
+from densecorr.pseudolabels.zero_shot import (
+    InstanceScores,
+    ZeroShotSettings,
+    label_instance,
+    score_instance,
+    select_views,
+)
 from densecorr.records import LabelRecord
 from densecorr.templates.colors import template_colors
 from densecorr.templates.template import Template, geodesic_rows
@@ -19,25 +28,44 @@ from storage.shards import finished_shards
 from storage.tables import read_table, write_table
 
 N_OVERLAYS = 8
+CHOOSE_FROM = 48
 
 
 class Labeller:
-    """One template's views ready to label instances."""
+    """One template's views ready to label instances; `chosen` says which variant is used, and why."""
 
     def __init__(self, features: Path, template: Template, settings: ZeroShotSettings, producer: str) -> None:
-        self._views = select_views(read_view_features(features), settings.azimuths)
+        self._views = read_view_features(features)
         self._geodesics = level_geodesics(template, self._views)
         self._extractor = settings.features.load()
         self._template, self._settings, self._producer = template, settings, producer
+        self.chosen: dict[str, Any] = {"pooling": settings.pooling, "azimuths": settings.azimuths}
 
-    def label(self, item: DatasetInstance) -> LabelRecord | None:
-        """The label set of one instance; None if it has no silhouette to sample."""
+    def choose(self, instances: list[DatasetInstance]) -> None:
+        """With 'auto' pooling, pick the variant on some of the instances; then keep only the views it uses."""
+        settings = self._settings
+        if settings.pooling == "auto":
+            some = instances[:: max(1, len(instances) // CHOOSE_FROM)][:CHOOSE_FROM]
+            scored = (scores for item in some if (scores := self._score(item)) is not None)
+            variant, errors = choose_variant(
+                scored, self._views, self._geodesics, self._template.diameter, settings
+            )
+            self._settings = replace(settings, pooling=variant.pooling, azimuths=variant.azimuths)
+            self.chosen = {"pooling": variant.pooling, "azimuths": variant.azimuths, "cycle_errors": errors}
+        self._views = select_views(self._views, self._settings.azimuths)
+
+    def _score(self, item: DatasetInstance) -> InstanceScores | None:
         silhouette, record = item.silhouette(), item.instance
         if silhouette is None:
             return None
-        scores = score_instance(
-            read_image(item.path), silhouette, record.xywh, record.instance_id, self._views, self._extractor, self._settings
+        image = read_image(item.path)
+        return score_instance(
+            image, silhouette, record.xywh, record.instance_id, self._views, self._extractor, self._settings
         )
+
+    def label(self, item: DatasetInstance) -> LabelRecord | None:
+        """The label set of one instance; None if it has no silhouette to sample."""
+        record, scores = item.instance, self._score(item)
         if scores is None:
             return None
         rng = instance_rng(self._settings.seed, record.instance_id)
@@ -75,7 +103,9 @@ def instance_rng(seed: int, instance_id: str) -> np.random.Generator:
     return np.random.default_rng([seed, *instance_id.encode()])
 
 
-def finish_labels(out: Path, shards: Path, instances: list[DatasetInstance], template: Template) -> None:
+def finish_labels(
+    out: Path, shards: Path, instances: list[DatasetInstance], template: Template, chosen: dict[str, Any]
+) -> None:
     """Join the shards into labels.parquet; write overlays.png and summary.json; remove the shards."""
     import pyarrow as pa
 
@@ -83,7 +113,7 @@ def finish_labels(out: Path, shards: Path, instances: list[DatasetInstance], tem
     table = pa.concat_tables([read_table(path, "labels") for path in files.values()])
     write_table(out / "labels.parquet", "labels", table)
     records = {record.instance_id: record for record in table_to_records("labels", table)}
-    (out / "summary.json").write_text(json.dumps(summarise(records, len(instances)), indent=1) + "\n")
+    (out / "summary.json").write_text(json.dumps(summarise(records, len(instances)) | chosen, indent=1) + "\n")
     pictures = label_pictures(instances, records, template)
     if pictures:
         write_png(out / "overlays.png", np.concatenate(pictures))

@@ -39,13 +39,14 @@ def write(out: Path, inputs: StageInputs, command: PseudoLabel, progress: Progre
     template = read_template(inputs.path("template"))
     instances = read_instances(inputs.path("dataset"), command.category, command.split)
     labeller = Labeller(inputs.path("features"), template, command.settings, inputs.artifact_id)
+    labeller.choose(instances)
     shards, done = out / "shards", finished_shards(out / "shards")
     for index, start in enumerate(range(0, len(instances), INSTANCES_A_SHARD)):
         batch = instances[start : start + INSTANCES_A_SHARD]
         if index not in done:
             write_shard(shards, index, lambda path, batch=batch: labeller.write(path, batch))
         progress(min(start + INSTANCES_A_SHARD, len(instances)), len(instances))
-    finish_labels(out, shards, instances, template)
+    finish_labels(out, shards, instances, template, labeller.chosen)
 
 
 STAGE = Stage("pseudo-label", PseudoLabel, version=1, write=write, shards=True)

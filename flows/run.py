@@ -49,7 +49,7 @@ def _is_passing(_task: Any, _run: TaskRun, state: State) -> bool:
     task_run_name="{key}",
     cache_policy=NO_CACHE,
     retries=1,
-    retry_delay_seconds=5,
+    retry_delay_seconds=2,
     retry_condition_fn=_is_passing,
     persist_result=False,
     result_serializer="json",

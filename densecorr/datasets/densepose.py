@@ -42,25 +42,6 @@ VERTEX_COUNTS = {
 LABEL_FIELDS = ("dp_x", "dp_y", "dp_I", "dp_U", "dp_V", "dp_vertex", "ref_model", "dp_masks")
 """The annotation fields that move, untouched, into the `extra` of the label made from them."""
 
-LABEL_SCHEMA = pa.schema(
-    [
-        ("label_id", pa.string()),
-        ("instance_id", pa.string()),
-        ("template_id", pa.string()),
-        ("source", pa.string()),
-        ("producer", pa.string()),
-        ("point_ids", pa.list_(pa.int32())),
-        ("x", pa.list_(pa.float32())),
-        ("y", pa.list_(pa.float32())),
-        ("vertex", pa.list_(pa.int32())),
-        ("part", pa.list_(pa.uint8())),
-        ("u", pa.list_(pa.float32())),
-        ("v", pa.list_(pa.float32())),
-        ("weight", pa.float64()),
-        ("extra", pa.string()),
-    ]
-)
-
 
 def dp_to_xy(
     dp: Float[np.ndarray, "*n 2"],
@@ -163,7 +144,7 @@ def label_table(rows: list[dict[str, Any]]) -> pa.Table:
         rows: dicts of instance_id, xywh, annotation (CocoAnnotation), source, producer and extra (JSON text).
 
     Returns:
-        Columns of LABEL_SCHEMA; x, y are full-image pixels (`dp_to_xy` over 256), vertex is -1 without dp_vertex, and
+        Columns of `arrow.LABELS`; x, y are full-image pixels (`dp_to_xy` over 256), vertex is -1 without dp_vertex, and
         part, u, v are null without charts.
     """
     lengths = np.array([len(row["annotation"].dp_x) for row in rows], dtype=np.int64)
@@ -194,7 +175,7 @@ def label_table(rows: list[dict[str, Any]]) -> pa.Table:
         pa.array(np.ones(len(rows)), pa.float64()),
         pa.array([row["extra"] for row in rows], pa.string()),
     ]
-    return pa.table(arrays, schema=LABEL_SCHEMA)
+    return pa.table(arrays, schema=LABELS)
 
 
 def _flat(rows: list[dict[str, Any]], name: str, lengths: np.ndarray, missing: float) -> np.ndarray:

@@ -25,9 +25,9 @@ from ..records import Camera
 from ..rendering.rasterize import Fragments, make_scene, vertex_map
 from ..rendering.shading import vertex_normals
 from ..templates.posable import PosableShape
-from ._box_frame import xy_to_dp
 from .appearance import animal_colors, person_colors
 from .backgrounds import paint_backdrop
+from .densepose import xy_to_dp
 from .occluders import add_occluders
 from .photograph import ShadowMap, composite, expose, sample_light, shade_ground, shade_subject
 from .viewpoints import Viewpoint, place_camera, sample_viewpoint

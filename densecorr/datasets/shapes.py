@@ -15,7 +15,7 @@ SUBPIXEL_BITS = 4  # OpenCV's fixed-point polygons: sixteenths of a pixel
 
 
 def coverage(outline: Outline, side: int) -> Float32[np.ndarray, "S S"]:
-    """Share of each pixel that the polygons cover, in [0, 1] (anti-aliased)."""
+    """Share of each pixel that the polygons, with the half pixel their outline is drawn in, cover."""
     import cv2
 
     grey = np.zeros((side, side), dtype=np.uint8)

@@ -49,9 +49,16 @@ class CseModel(nn.Module):
         # never zero: with E = 0 neither side would get a gradient
         self.C = nn.Parameter(torch.randn(n_used, settings.embedding) / n_used**0.5)
 
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B E h w"], Float[Tensor, "B h w"]]:
-        """Pixel embeddings and foreground logits on the output grid (stride `self.backbone.stride`)."""
-        out = self.head(self.backbone(images))
+    def forward(
+        self, images: Float[Tensor, "B 3 H W"], hint: Float[Tensor, "B H W"] | None = None
+    ) -> tuple[Float[Tensor, "B E h w"], Float[Tensor, "B h w"]]:
+        """Pixel embeddings and foreground logits on the output grid (stride `self.backbone.stride`).
+
+        `images` are RGB in [0, 1]. `hint` is what is known of the silhouette: 1 inside, -1 outside, 0 unknown (the
+        default everywhere).
+        """
+        known = torch.zeros_like(images[:, :1]) if hint is None else hint[:, None]
+        out = self.head(self.backbone(torch.cat([(images - 0.5) * 4.0, known * 2.0], dim=1)))
         pixel = out[:, :-1]
         return (normalize(pixel, dim=1) if self.settings.unit == "both" else pixel), out[:, -1]
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Int32, UInt8
+from jaxtyping import Bool, Float, Int, Int32, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn.functional import grid_sample
+from torch.nn.functional import grid_sample, interpolate
 
 from ..config import from_jsonable
 from ..errors import ArtifactError
-from ..images import CropFrame, crop_frame, crop_image, from_crop, to_crop
+from ..images import CropFrame, crop_frame, crop_image, crop_mask, from_crop, to_crop
 from ..matching import nearest_vertices
 from .cse import CseModel, CseModelSettings
 
@@ -76,19 +76,37 @@ class Predictor:
             self._coarse = model.vertex_embedding().contiguous()
 
     @torch.no_grad()
-    def embed(self, image: UInt8[np.ndarray, "H W 3"], xywh: tuple[float, float, float, float]) -> Embedded:
-        """Crop the box and run the network."""
+    def embed(
+        self,
+        image: UInt8[np.ndarray, "H W 3"],
+        xywh: tuple[float, float, float, float],
+        silhouette: Bool[np.ndarray, "H W"] | None = None,
+    ) -> Embedded:
+        """Crop the box and run the network twice: first it finds the silhouette, then, told it, the embeddings.
+
+        A `silhouette` (full image) takes the place of the found one as the second pass's hint; the foreground logits
+        are the first pass's in any case.
+        """
         frame = crop_frame(xywh, self.settings.crop_size, self.settings.padding)
         crop = torch.from_numpy(crop_image(image, frame)).permute(2, 0, 1)[None].float() / 255
-        pixel, logit = self._model(crop)
+        _, logit = self._model(crop)
+        if silhouette is None:
+            hint = interpolate(logit[:, None].sigmoid(), size=crop.shape[-2:], mode="bilinear")[:, 0] * 2 - 1
+        else:
+            hint = torch.from_numpy(crop_mask(silhouette, frame))[None].float() * 2 - 1
+        pixel, _ = self._model(crop, hint)
         return Embedded(pixel[0], logit[0], frame)
 
     @torch.no_grad()
     def predict(
         self, image: UInt8[np.ndarray, "H W 3"], xywh: tuple[float, float, float, float]
     ) -> DensePrediction:
-        """The vertex of each pixel of one box (COCO box, pixels); the score is the mean foreground probability."""
-        embedded = self.embed(image, xywh)
+        """The vertex of each pixel of one box (COCO box, pixels)."""
+        return self.dense(self.embed(image, xywh), xywh)
+
+    @torch.no_grad()
+    def dense(self, embedded: Embedded, xywh: tuple[float, float, float, float]) -> DensePrediction:
+        """The vertex of each pixel of the box; the score is the mean foreground probability of its silhouette."""
         x0, y0 = np.floor(xywh[0]), np.floor(xywh[1])
         w, h = max(1, round(xywh[2])), max(1, round(xywh[3]))
         xs, ys = np.meshgrid(np.arange(w) + x0, np.arange(h) + y0)

@@ -1,4 +1,4 @@
-"""A compact residual U-Net for CPUs: RGB in, a feature map at half the resolution out."""
+"""A compact residual U-Net for CPUs: RGB and a silhouette hint in, a feature map at half the resolution out."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -23,7 +23,7 @@ class UNetBackbone:
 
 
 class UNet(nn.Module):
-    """(B, 3, H, W) RGB in [0, 1] to (B, widths[0], H/2, W/2); H and W are multiples of 2^len(widths)."""
+    """(B, 4, H, W), RGB in [0, 1] and the hint in [-1, 1], to (B, widths[0], H/2, W/2); H and W are multiples of 2^len(widths)."""
 
     def __init__(self, settings: UNetBackbone) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class UNet(nn.Module):
         self.stride = 2
         self.multiple = 2 ** len(widths)
         self.stem = nn.Sequential(
-            nn.Conv2d(3, widths[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+            nn.Conv2d(4, widths[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )
         self.down = nn.ModuleList(
             [Residual(widths[0], widths[0], 1)]
@@ -44,9 +44,9 @@ class UNet(nn.Module):
         )
         self.up = nn.ModuleList([Residual(a, a, 1) for a in widths[:-1]])
 
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
+    def forward(self, x: Float[Tensor, "B 4 H W"]) -> Float[Tensor, "B C h w"]:
         """The finest level's features."""
-        x = self.stem((images - 0.5) * 4.0)
+        x = self.stem(x)
         skips = []
         for block in self.down:
             x = block(x)

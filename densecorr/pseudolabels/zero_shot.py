@@ -4,7 +4,8 @@ One instance at a time: features of its crop, similarity to the template's views
 vertex, the best vertex of each point. What is kept is the vertex with its score, margin and cycle error, not features.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,7 +24,8 @@ class ZeroShotSettings:
     """How instances are matched to the template's views.
 
     Attributes:
-        pooling: over the views that see a vertex: 'max' (SHIC's choice), 'mean', or 'best', one view an instance.
+        pooling: over the views that see a vertex: 'max' (SHIC's choice), 'mean', or 'best', one view an instance;
+            'auto' takes the one with the least cycle error on some instances, with and without `azimuths`.
         azimuths: keep views within these intervals (low, high) of azimuth in degrees; empty keeps all.
         points: foreground points labelled an instance (SHIC samples 100), or 0 for every foreground cell.
         crop_size: side of the instance's crop, pixels; a multiple of the extractor's stride.
@@ -32,7 +34,7 @@ class ZeroShotSettings:
         seed: of the choice of points.
     """
 
-    pooling: Pooling = "max"
+    pooling: Pooling | Literal["auto"] = "max"
     azimuths: tuple[tuple[float, float], ...] = ()
     points: int = 100
     crop_size: int = 160
@@ -64,15 +66,22 @@ class InstanceScores:
 
 def select_views(views: ViewFeatures, azimuths: tuple[tuple[float, float], ...]) -> ViewFeatures:
     """The views whose azimuth lies in one of the intervals (degrees, modulo a full turn); all when there are none."""
-    if not azimuths:
-        return views
+    return views.select(views_within(views, azimuths)) if azimuths else views
+
+
+def views_within(views: ViewFeatures, azimuths: tuple[tuple[float, float], ...]) -> Int[np.ndarray, " n"]:
+    """Indices of the views whose azimuth lies in one of the intervals.
+
+    Raises:
+        SettingsError: no view does.
+    """
     azimuth = views.angles[:, 0]
     keep = np.zeros(len(azimuth), dtype=bool)
     for low, high in azimuths:
         keep |= (azimuth - low) % 360.0 <= (high - low) + 1e-9
     if not keep.any():
         raise SettingsError("azimuths that at least one view has", str(azimuths), "Widen them or add views.")
-    return views.select(np.flatnonzero(keep))
+    return np.flatnonzero(keep)
 
 
 def score_instance(
@@ -94,18 +103,30 @@ def score_instance(
     return InstanceScores(row_similarity(rows, views), centers, frame)
 
 
-def match_cells(scores: InstanceScores, views: ViewFeatures, pooling: Pooling) -> tuple[Tensor, Tensor]:
-    """The best vertex (index in [0, K)) of each cell, and the pooled scores (Q, K) it was chosen from."""
-    if pooling == "best":
-        chosen = np.array([best_view(scores.similarity, views)])
-        columns = slice(int(views.starts[chosen[0]]), int(views.starts[chosen[0] + 1]))
-        one = views.select(chosen)
-        similarity = scores.similarity[:, columns]
-        return match_rows(similarity, one).vertex, pool_vertices(similarity, one, "max")
-    pooled = pool_vertices(scores.similarity, views, pooling)
-    if pooling == "max":
-        return match_rows(scores.similarity, views).vertex, pooled
-    return pooled.argmax(dim=1), pooled
+def match_cells(
+    scores: InstanceScores, views: ViewFeatures, pooling: Pooling, cells: Int[np.ndarray, " P"]
+) -> tuple[Tensor, Tensor]:
+    """The best vertex (index in [0, K)) of each of some cells, and the pooled scores (P, K) it was chosen from."""
+    similarity = scores.similarity[torch.from_numpy(cells)]
+    pooled = pool_vertices(similarity, views, pooling)
+    vertex = match_rows(similarity, views).vertex if pooling == "max" else pooled.argmax(dim=1)
+    return vertex, pooled
+
+
+def best_cells(
+    scores: InstanceScores, views: ViewFeatures, pooling: Pooling, vertices: Int[Tensor, " Q"]
+) -> Int[np.ndarray, " Q"]:
+    """The instance's best-scoring cell for each of some vertices (indices in [0, K))."""
+    return pool_vertices(scores.similarity, views, pooling, vertices).argmax(dim=0).numpy()
+
+
+def narrow(scores: InstanceScores, views: ViewFeatures, pooling: Pooling) -> tuple[InstanceScores, ViewFeatures]:
+    """For 'best' pooling, keep the one view that fits the whole instance best; else everything."""
+    if pooling != "best":
+        return scores, views
+    chosen = best_view(scores.similarity, views)
+    columns = slice(int(views.starts[chosen]), int(views.starts[chosen + 1]))
+    return replace(scores, similarity=scores.similarity[:, columns]), views.select(np.array([chosen]))
 
 
 def label_instance(
@@ -121,13 +142,16 @@ def label_instance(
     `geodesics` (metres) are between the K matched vertices. The cycle error goes from a point to its vertex and back
     to the best-scoring cell of that vertex, in full-image pixels.
     """
-    vertex, pooled = match_cells(scores, views, settings.pooling)
+    if settings.pooling == "auto":
+        raise SettingsError("a pooling chosen by `choose_variant`", "'auto'", "Call it first.")
+    scores, views = narrow(scores, views, settings.pooling)
+    pooling: Pooling = "max" if settings.pooling == "best" else settings.pooling
     picked = pick_points(len(scores.centers), settings.points, rng)
-    k = vertex[picked]
-    own = pooled[picked, k]
+    k, pooled = match_cells(scores, views, pooling, picked)
+    own = pooled.gather(1, k[:, None])[:, 0]
     far = torch.from_numpy(geodesics[k.numpy()] > settings.margin_radius * diameter)
-    runner_up = pooled[picked].masked_fill(~far, -2.0).max(dim=1).values
-    back = pooled[:, k].argmax(dim=0).numpy()
+    runner_up = pooled.masked_fill(~far, -2.0).max(dim=1).values
+    back = best_cells(scores, views, pooling, k)
     moved = np.linalg.norm(scores.centers[back] - scores.centers[picked], axis=1) / scores.frame.scale
     return ZeroShotLabels(
         from_crop(scores.centers[picked], scores.frame),
@@ -164,7 +188,20 @@ def predict_points(
     Returns:
         Template vertex ids (P,), and full-image pixels (P, 2).
     """
-    vertex, pooled = match_cells(scores, views, pooling)
-    cell = nearest_cells(to_crop(xy, scores.frame), scores.centers)
-    best = pooled[:, torch.from_numpy(vertices)].argmax(dim=0).numpy()
-    return views.vertices[vertex.numpy()[cell]], from_crop(scores.centers[best], scores.frame)
+    scores, views = narrow(scores, views, pooling)
+    rule: Pooling = "max" if pooling == "best" else pooling
+    cell, back = np.unique(nearest_cells(to_crop(xy, scores.frame), scores.centers), return_inverse=True)
+    vertex = match_cells(scores, views, rule, cell)[0].numpy()
+    best = best_cells(scores, views, rule, torch.from_numpy(vertices))
+    return views.vertices[vertex[back]], from_crop(scores.centers[best], scores.frame)
+
+
+def restrict(
+    scores: InstanceScores, views: ViewFeatures, azimuths: tuple[tuple[float, float], ...]
+) -> tuple[InstanceScores, ViewFeatures]:
+    """The views within the intervals, and the similarities with them: `select_views` after the product was taken."""
+    if not azimuths:
+        return scores, views
+    keep = views_within(views, azimuths)
+    columns = np.concatenate([np.arange(views.starts[v], views.starts[v + 1]) for v in keep])
+    return replace(scores, similarity=scores.similarity[:, torch.from_numpy(columns)]), views.select(keep)

@@ -45,9 +45,9 @@ class TemplateSettings:
 
     Attributes:
         n_eigenpairs: Laplace-Beltrami eigenpairs kept (CSE uses 256); at most V.
-        n_coarse: vertices of the coarse level.
-        geodesics: `heat` (3 ms a source, 0.35% of the diameter off on average) or `exact` (0.1 to 0.3 s a
-            source).
+        n_coarse: vertices of the coarse level (building takes 4 n_coarse V bytes).
+        geodesics: `heat` (1 to 4 ms a source, 0.3 to 0.9% of the diameter off on average) or `exact` (0.1 to
+            0.3 s a source; the coarse level solves `n_coarse` sources, so minutes).
         all_pairs: write the all-pairs file (up to MAX_ALL_PAIRS vertices); else rows are solved when asked
             for.
         repair: mend the mesh first; vertex ids can change, and the report says so.

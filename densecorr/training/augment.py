@@ -19,6 +19,7 @@ class Augmentation:
         rotation: degrees. scale: of the logarithm of the size. shift: share of the crop's side.
         flip: chance of a horizontal flip; the labels then go to their mirror vertices.
         brightness, color: of the overall gain, and of each channel's offset.
+        hint: chance that the network is told the silhouette; without it the network must find it.
     """
 
     rotation: float = 17.0
@@ -27,15 +28,17 @@ class Augmentation:
     flip: float = 0.5
     brightness: float = 0.25
     color: float = 0.1
+    hint: float = 0.5
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B crops; `xy` in [-1, 1] over the crop (grid_sample's convention, edges at +-1), `vertex` -1 for none."""
+    """B crops; `hint` is the silhouette as the network is told it (1 in, -1 out, 0 unknown); `xy` in [-1, 1] over the crop (grid_sample's convention, edges at +-1), `vertex` -1 for none."""
 
     images: Float[Tensor, "B 3 S S"]
     silhouettes: Float[Tensor, "B S S"]
     known: Bool[Tensor, " B"]
+    hint: Float[Tensor, "B S S"]
     xy: Float[Tensor, "B P 2"]
     vertex: Int[Tensor, "B P"]
     weight: Float[Tensor, "B P"]
@@ -64,6 +67,7 @@ def sample_batch(
         torch.from_numpy(examples.images[index.numpy()]).permute(0, 3, 1, 2).float() / 255,
         torch.from_numpy(examples.silhouettes[index.numpy()]).float(),
         torch.from_numpy(examples.known[index.numpy()]),
+        torch.zeros(batch_size, side, side),
         (xy + 0.5) * (2 / side) - 1,
         picked.gather(1, points),
         torch.from_numpy(examples.weight[index.numpy()]).gather(1, points),
@@ -72,7 +76,10 @@ def sample_batch(
 
 
 def augment(batch: Batch, mirror: Int[Tensor, " K"], settings: Augmentation, generator: torch.Generator) -> Batch:
-    """One random similarity, flip and colour change an image; points that leave the crop lose their label."""
+    """One random similarity, flip and colour change an image; points that leave the crop lose their label.
+
+    Where the hint tells the silhouette, `known` turns False: finding it is then no task.
+    """
     n = len(batch.images)
 
     def even(*shape: int) -> Tensor:
@@ -97,10 +104,13 @@ def augment(batch: Batch, mirror: Int[Tensor, " K"], settings: Augmentation, gen
     xy = batch.xy @ forward.transpose(1, 2) + shift[:, None]
     inside = (xy.abs() < 0.99).all(dim=-1)
     vertex = torch.where((flip < 0)[:, None] & (batch.vertex >= 0), mirror[batch.vertex.clamp(min=0)], batch.vertex)
+    silhouettes = grid_sample(batch.silhouettes[:, None], grid, align_corners=False)[:, 0]
+    told = batch.known & (torch.rand(n, generator=generator) < settings.hint)
     return Batch(
         grid_sample(images, grid, padding_mode="reflection", align_corners=False),
-        grid_sample(batch.silhouettes[:, None], grid, align_corners=False)[:, 0],
-        batch.known,
+        silhouettes,
+        batch.known & ~told,
+        (silhouettes * 2 - 1) * told[:, None, None],
         xy,
         torch.where(inside, vertex, -1),
         batch.weight,
@@ -113,6 +123,7 @@ def flip_batch(batch: Batch) -> Batch:
         batch.images.flip(-1),
         batch.silhouettes.flip(-1),
         batch.known,
+        batch.hint.flip(-1),
         batch.xy * torch.tensor([-1.0, 1.0], device=batch.xy.device),
         batch.vertex,
         batch.weight,

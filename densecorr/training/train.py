@@ -181,8 +181,9 @@ def score_batches(
     if settings.loss.equivariance > 0:
         batches = [*batches, flip_batch(batches[0])]
     images = torch.cat([batch.images for batch in batches]).contiguous(memory_format=torch.channels_last)
+    hint = torch.cat([batch.hint for batch in batches])
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        pixel, logit = model(images)
+        pixel, logit = model(images, hint)
     pixel, logit = pixel.float(), logit.float()
     vertices = model.vertex_embedding() / settings.model.temperature
     scored, start = [], 0

@@ -13,7 +13,7 @@ from command_line import densecorr
 
 from flows import cli
 from flows.registry import STAGES, TOOLS, Entry
-from flows.session import store_uri
+from flows.session import N_KEPT_LOGS, state_folder, store_uri
 
 ARTIFACT = re.compile(r"[0-9a-f]{20}\n")
 
@@ -101,6 +101,17 @@ def test_which_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DENSECORR_STORE", "elsewhere")
     assert store_uri(None) == str(tmp_path / "elsewhere")
     assert store_uri("s3://bucket/store") == "s3://bucket/store"
+
+
+def test_old_logs_go(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = state_folder() / "logs"
+    folder.mkdir(exist_ok=True)
+    for index in range(60):
+        (folder / f"20000101-0000{index:02d}-run-1.log").write_text("old")
+    assert cli.main(["toys:NOTHING"]) == 2
+    logs = sorted(folder.glob("*.log"))
+    assert len(logs) == N_KEPT_LOGS
+    assert str(logs[-1]) in capsys.readouterr().err
 
 
 def test_a_pipeline_runs_and_runs_again_without_prefect(

@@ -150,6 +150,16 @@ def test_the_flow_run_has_a_table_and_a_link_to_the_report(
     assert any(results["total"].artifact_id in link and "report.html" in link for link in links)
 
 
+def test_a_lost_connection_is_tried_again_and_a_mistake_is_not(session: Session, tmp_path: Path) -> None:
+    lost, mistake = tmp_path / "lost.txt", tmp_path / "mistake.txt"
+    text = '[stages.flaky]\ncommand = "toys:FLAKY"\nmemory = '
+    assert run_file(write_pipeline(tmp_path, f'{text}"{lost}"\n'), session)["flaky"].made
+    with pytest.raises(MeshError):
+        run_file(write_pipeline(tmp_path, f'{text}"{mistake}"\nlost = false\n'), session)
+    assert lost.read_text().count("tried") == 2
+    assert mistake.read_text().count("tried") == 1
+
+
 def test_gpu_stages_take_turns(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(
         TEMPORARY_VARIABLE

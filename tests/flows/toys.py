@@ -63,6 +63,14 @@ class Slow:
 
 
 @dataclass(frozen=True)
+class Flaky:
+    """Fail the first time; the file `memory` gets a line for each try."""
+
+    memory: str
+    lost: bool = True
+
+
+@dataclass(frozen=True)
 class Broken:
     """Fail, as a user's mistake or as ours."""
 
@@ -100,6 +108,15 @@ def write_slow(out: Path, inputs: StageInputs, command: Slow, progress: Progress
     (out / "slept.txt").write_text(f"{time.time()}")
 
 
+def write_flaky(out: Path, inputs: StageInputs, command: Flaky, progress: Progress) -> None:
+    memory = Path(command.memory)
+    before = memory.read_text() if memory.exists() else ""
+    memory.write_text(before + "tried\n")
+    if not before:
+        raise ConnectionResetError("the line went dead") if command.lost else MeshError("a", "b", "c")
+    (out / "done.txt").write_text("done")
+
+
 def write_broken(out: Path, inputs: StageInputs, command: Broken, progress: Progress) -> None:
     if command.kind == "mesh":
         raise MeshError("a closed mesh", "3 holes", "Close them.")
@@ -113,4 +130,5 @@ COUNT = Stage("count", Count, 1, write_count)
 VIEW = Stage("view", View, 1, write_view)
 TOTAL = Stage("total", Total, 1, write_total)
 SLOW = Stage("slow", Slow, 1, write_slow, uses_gpu=lambda command: command.gpu)
+FLAKY = Stage("flaky", Flaky, 1, write_flaky)
 BROKEN = Stage("broken", Broken, 1, write_broken)

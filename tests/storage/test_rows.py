@@ -12,6 +12,7 @@ from densecorr.records import Camera, ImageRecord, InstanceRecord, LabelRecord
 from storage.tables import (
     SCHEMAS,
     cameras_to_table,
+    conform_table,
     read_table,
     records_to_table,
     table_to_cameras,
@@ -182,3 +183,9 @@ def test_tables_built_from_plain_lists_are_cast() -> None:
     assert record.xywh == (1.0, 2.0, 3.0, 4.0)
     assert record.silhouette == {"size": [7, 5], "counts": "0P3"}
     assert (record.category, record.area, record.ignore) == ("cow", 1.0, True)
+
+
+def test_a_box_of_three_numbers_is_refused() -> None:
+    table = records_to_table("instances", INSTANCES).drop_columns(["xywh"])
+    with pytest.raises(AnnotationError, match="xywh"):
+        conform_table("instances", table.append_column("xywh", pa.array([[1.0, 2.0, 3.0]] * 2)))

@@ -37,7 +37,7 @@ LABELS = pa.table(
 )
 
 
-def test_equal_records_give_equal_bytes(tmp_path: Path) -> None:
+def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_table(tmp_path / name, "labels", LABELS)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
@@ -92,12 +92,6 @@ def test_rows_that_do_not_fit_are_refused(tmp_path: Path, table: pa.Table, messa
     with pytest.raises(AnnotationError, match=message):
         write_table(tmp_path / "images.parquet", "images", table)
     assert not (tmp_path / "images.parquet").exists()
-
-
-def test_a_box_of_three_numbers_is_refused() -> None:
-    table = records_to_table("instances", INSTANCES).drop_columns(["xywh"])
-    with pytest.raises(AnnotationError, match="xywh"):
-        conform_table("instances", table.append_column("xywh", pa.array([[1.0, 2.0, 3.0]] * 2)))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,49 @@
+"""COCO's three forms of a segmentation (polygons, runs, compressed runs) as one: compressed run-length encodings."""
+
+from typing import Any
+
+from .checks import check_polygons, check_rle
+from .coco_types import Rle
+
+
+def compress_segmentation(
+    segmentation: list[list[float]] | Rle | None, height: int, width: int
+) -> dict[str, Any] | None:
+    """The silhouette {"size": [h, w], "counts": text} of a segmentation; None if there is none or it is empty.
+
+    Several polygons are united. Polygons are filled as pycocotools fills them.
+
+    Raises:
+        AnnotationError: `checks.check_polygons`, `checks.check_rle`.
+    """
+    if not segmentation:
+        return None
+    from pycocotools import mask as coco_mask
+
+    if isinstance(segmentation, Rle):
+        check_rle(segmentation, height, width)
+        if isinstance(segmentation.counts, str):
+            return {"size": [height, width], "counts": segmentation.counts}
+        runs: Any = {"size": [height, width], "counts": segmentation.counts}
+        packed: Any = coco_mask.frPyObjects(runs, height, width)
+    else:
+        check_polygons(segmentation, height, width)
+        packed = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+    return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
+
+
+def silhouette_area(silhouette: dict[str, Any]) -> float:
+    """The number of pixels of a compressed run-length encoding."""
+    return float(_measure("area", silhouette))
+
+
+def silhouette_box(silhouette: dict[str, Any]) -> tuple[float, float, float, float]:
+    """The COCO box (x, y, w, h) of a compressed run-length encoding."""
+    x, y, w, h = _measure("toBbox", silhouette).tolist()
+    return (x, y, w, h)
+
+
+def _measure(name: str, silhouette: dict[str, Any]) -> Any:
+    from pycocotools import mask as coco_mask
+
+    return getattr(coco_mask, name)({**silhouette, "counts": silhouette["counts"].encode("ascii")})

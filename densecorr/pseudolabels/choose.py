@@ -1,0 +1,61 @@
+"""Choosing how to pool views, without truth: the variant whose matches come back closest to where they began."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float32
+
+from ..errors import EmptyInstanceError
+from ..matching import Pooling, ViewFeatures
+from .zero_shot import InstanceScores, ZeroShotSettings, label_instance, restrict
+
+POOLINGS: tuple[Pooling, ...] = ("max", "mean", "best")
+POINTS = 64
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A pooling rule, over all views or those within the data's azimuths."""
+
+    pooling: Pooling
+    azimuths: tuple[tuple[float, float], ...]
+
+    def __str__(self) -> str:
+        """Such as `best, all views`."""
+        return f"{self.pooling}, {'azimuths of the data' if self.azimuths else 'all views'}"
+
+
+def variants(azimuths: tuple[tuple[float, float], ...]) -> list[Variant]:
+    """Every pooling over all views and, when there are intervals, over the views within them."""
+    ranges = [(), azimuths] if azimuths else [()]
+    return [Variant(pooling, kept) for kept in ranges for pooling in POOLINGS]
+
+
+def choose_variant(
+    scored: Iterable[InstanceScores],
+    views: ViewFeatures,
+    geodesics: Float32[np.ndarray, "K K"],
+    diameter: float,
+    settings: ZeroShotSettings,
+) -> tuple[Variant, dict[str, float]]:
+    """The variant with the least mean cycle error (as a share of the crop) over some instances, and all the errors.
+
+    `scored` must hold similarities with all of `views`. Only cycle errors decide; no label is looked at.
+
+    Raises:
+        EmptyInstanceError: no instance.
+    """
+    candidates = variants(settings.azimuths)
+    errors: list[list[float]] = [[] for _ in candidates]
+    for scores in scored:
+        for index, variant in enumerate(candidates):
+            kept, some = restrict(scores, views, variant.azimuths)
+            rule = replace(settings, pooling=variant.pooling, points=POINTS)
+            labels = label_instance(kept, some, geodesics, diameter, rule, np.random.default_rng(settings.seed))
+            errors[index].append(float(labels.cycle_px.mean() * scores.frame.scale / scores.frame.size))
+    if not errors[0]:
+        raise EmptyInstanceError("an instance with a silhouette", "none", "Check the data set's silhouettes.")
+    means = [float(np.mean(values)) for values in errors]
+    best = candidates[int(np.argmin(means))]
+    return best, {str(variant): round(mean, 5) for variant, mean in zip(candidates, means, strict=True)}

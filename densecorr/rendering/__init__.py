@@ -1,0 +1,1 @@
+"""Cameras, fragments and pictures of a mesh."""

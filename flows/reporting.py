@@ -1,0 +1,264 @@
+"""What the evaluate stage writes: figures, pictures and the report."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from densecorr.errors import EmptyInstanceError
+from densecorr.evaluation.evaluate import MethodResult, compare, evaluate_methods
+from densecorr.evaluation.metrics import write_metrics
+from densecorr.evaluation.overlays import overlay_points
+from densecorr.evaluation.report import Distribution, Panel, PictureRow, ReportData, ReportTable, write_report
+from densecorr.images import read_image
+from densecorr.models import Predictor, load_predictor
+from densecorr.templates.colors import template_colors
+from densecorr.templates.template import Template, geodesic_rows
+from storage.commands import lineage
+from storage.datasets import DatasetInstance, read_instances, read_labels
+from storage.reports import format_lineage
+
+from .progress import Progress
+from .scoring import (
+    Predictions,
+    ScoredItem,
+    chosen_variant,
+    model_name,
+    predict_chance,
+    predict_model,
+    predict_prior,
+    predict_zero_shot,
+    unique_name,
+)
+from .stage import StageInputs
+
+if TYPE_CHECKING:
+    from .evaluate import Evaluate
+
+N_PICTURES, N_WORST = 8, 6
+BASELINE_NOTE = (
+    "Zero-shot uses the offline extractor: outlines and gradients, no learned weights. It is a baseline; "
+    "with foundation-model features the same pipeline does better."
+)
+
+
+def score_and_report(
+    out: Path,
+    inputs: StageInputs,
+    command: "Evaluate",
+    template: Template,
+    items: list[ScoredItem],
+    progress: Progress,
+) -> None:
+    """Score every method at the same points; write metrics.json, per_instance.parquet and report.html."""
+    predictions: Predictions = {"chance": predict_chance(items, template, command.seed)}
+    tables: list[ReportTable] = []
+    if command.labels is not None:
+        predictions["position prior"] = predict_prior(
+            items, inputs.path("dataset"), inputs.path("labels"), template
+        )
+    variants: Predictions = {}
+    if command.features is not None:
+        variants, chosen, errors = _zero_shot(inputs, command, template, items, progress)
+        predictions["zero-shot"] = variants[chosen]
+    models: dict[str, Predictor] = {}
+    for folder in inputs.paths("models"):
+        model = load_predictor(folder)
+        name = unique_name(model_name(model.config), predictions)
+        models[name] = model
+        predictions[name] = predict_model(items, model, lambda done, total: progress(done, total, "model"))
+    truths = [item.truth for item in items]
+    rows = partial(geodesic_rows, template)
+    everything = predictions | {f"zero-shot ({name})": p for name, p in variants.items()}
+    progress(0, 1, "scoring")
+    scored = evaluate_methods(truths, everything, rows, template, command.settings)
+    results = {name: scored[name] for name in predictions}
+    if variants:
+        tables.append(_variant_table({name: scored[f"zero-shot ({name})"] for name in variants}, chosen, errors))
+    comparisons = [
+        compare(results[base], results[name])
+        for name in models
+        for base in ("zero-shot", "position prior")
+        if base in results
+    ]
+    zero_shot = {name: _figures(scored[f"zero-shot ({name})"]) for name in variants}
+    extra = {"category": command.category, "zero_shot_variants": zero_shot, "inputs": inputs.all_ids()}
+    write_metrics(out, results, comparisons, extra)
+    colors = template_colors(template.V)
+    write_report(
+        out / "report.html",
+        ReportData(
+            title=f"{command.category}: dense correspondences",
+            subtitle=f"{len(items)} held-out instances, template {template.template_id}",
+            results=results,
+            comparisons=tuple(comparisons),
+            notes=(BASELINE_NOTE,) if variants else (),
+            tables=tuple(tables),
+            overlays=tuple(_pictures(items[:: max(1, len(items) // N_PICTURES)][:N_PICTURES], predictions, models, colors)),
+            worst=tuple(_worst(items, results, predictions, models, colors)),
+            settings=command.settings,
+            lineage=input_lineage(inputs),
+        ),
+    )
+
+
+def _zero_shot(
+    inputs: StageInputs, command: "Evaluate", template: Template, items: list[ScoredItem], progress: Progress
+) -> tuple[Predictions, str, dict[str, float]]:
+    """Predictions by variant name, the variant the labels were made with, and what it was chosen by."""
+    answered = predict_zero_shot(
+        items,
+        inputs.path("features"),
+        template,
+        command.zero_shot,
+        lambda done, total: progress(done, total, "zero-shot"),
+    )
+    by_name = {str(variant): predictions for variant, predictions in answered.items()}
+    if command.labels is not None:
+        chosen, errors = chosen_variant(inputs.path("labels"))
+        if str(chosen) in by_name:
+            return by_name, str(chosen), errors
+    return by_name, next(iter(by_name)), {}
+
+
+def _variant_table(results: dict[str, MethodResult], chosen: str, errors: dict[str, float]) -> ReportTable:
+    columns = ("pooling, views", "geodesic error (of 228)", "PCK 0.1", "cycle error on training images", "")
+    rows = tuple(
+        (
+            name,
+            result.overall.figures["geodesic_error_228"].value,
+            result.overall.figures["pck_0.1"].value,
+            errors.get(name),
+            "chosen" if name == chosen else "",
+        )
+        for name, result in results.items()
+    )
+    note = "Chosen by the least cycle error (share of the crop) on training images, without truth."
+    return ReportTable("Zero-shot variants", columns, rows, note)
+
+
+def _figures(result: MethodResult) -> dict[str, float | None]:
+    return {name: interval.value for name, interval in result.overall.figures.items()}
+
+
+def crop_box(image: np.ndarray, xywh: tuple[float, float, float, float]) -> np.ndarray:
+    """The image around a box with a tenth to spare."""
+    x, y, w, h = xywh
+    pad = 0.1 * max(w, h)
+    top, left = max(0, int(y - pad)), max(0, int(x - pad))
+    return image[top : int(y + h + pad) + 1, left : int(x + w + pad) + 1]
+
+
+def _row(
+    item: ScoredItem, predictions: Predictions, models: dict[str, Predictor], colors: np.ndarray, facts: str = ""
+) -> PictureRow:
+    image, truth = read_image(item.item.path), item.truth
+    radius = max(1.5, max(truth.xywh[2:]) / 70)
+    by_method = {
+        name: next((p for p in group if p.instance_id == truth.instance_id), None)
+        for name, group in predictions.items()
+        if name not in ("chance", "position prior")
+    }
+    painted = {"image": image, "truth": overlay_points(image, truth.xy, colors[truth.vertex], radius)}
+    for name, prediction in by_method.items():
+        if name in models:
+            painted[name] = models[name].predict(image, truth.xywh).overlay(image, colors)
+        elif prediction is not None:
+            known = prediction.vertex >= 0
+            painted[name] = overlay_points(image, truth.xy[known], colors[prediction.vertex[known]], radius)
+    panels = tuple(Panel(name, crop_box(picture, truth.xywh)) for name, picture in painted.items())
+    return PictureRow(truth.instance_id, panels, facts)
+
+
+def _pictures(
+    items: list[ScoredItem], predictions: Predictions, models: dict[str, Predictor], colors: np.ndarray
+) -> list[PictureRow]:
+    return [_row(item, predictions, models, colors) for item in items]
+
+
+def _worst(
+    items: list[ScoredItem],
+    results: dict[str, MethodResult],
+    predictions: Predictions,
+    models: dict[str, Predictor],
+    colors: np.ndarray,
+) -> list[PictureRow]:
+    """The instances the first model (else zero-shot) is worst at."""
+    name = next(iter(models), "zero-shot")
+    if name not in results:
+        return []
+    error = results[name].columns["geodesic_error_228"]
+    order = np.argsort(-np.nan_to_num(error, nan=-1.0), kind="stable")[:N_WORST]
+    by_id = {item.truth.instance_id: item for item in items}
+    ids = results[name].columns["instance_id"]
+    return [
+        _row(by_id[str(ids[i])], predictions, models, colors, f"{name}: {error[i]:.1f} of 228") for i in order
+    ]
+
+
+def report_without_truth(out: Path, inputs: StageInputs, command: "Evaluate", template: Template) -> None:
+    """Counts, score distributions and overlays of what there is, for a data set without annotated points.
+
+    Raises:
+        EmptyInstanceError: neither annotations, nor labels, nor a model.
+    """
+    if command.labels is None and not command.models:
+        raise EmptyInstanceError("annotated points, labels or a model", "none", "Name `labels` or `models`.")
+    items = read_instances(inputs.path("dataset"), command.category, command.split)
+    sets = read_labels(inputs.path("labels")) if command.labels is not None else {}
+    models: dict[str, Predictor] = {}
+    for folder in inputs.paths("models"):
+        model = load_predictor(folder)
+        models[unique_name(model_name(model.config), dict.fromkeys(models, []))] = model
+    colors = template_colors(template.V)
+    labels = list(sets.values())
+    distributions = tuple(
+        Distribution(title, axis, np.concatenate([np.asarray(getattr(label, name)) for label in labels]))
+        for name, title, axis in (
+            ("score", "Score of the labels", "cosine similarity"),
+            ("margin", "Margin to the best vertex elsewhere", "similarity"),
+            ("cycle_px", "Cycle error", "pixels"),
+        )
+        if labels and all(getattr(label, name) is not None for label in labels)
+    )
+    sources = sorted({str(item.instance.silhouette_source) for item in items})
+    why = "the data set has no annotated points of this category"
+    write_metrics(out, {}, (), {"category": command.category, "missing": why, "inputs": inputs.all_ids()})
+    write_report(
+        out / "report.html",
+        ReportData(
+            title=f"{command.category}: pseudo-labels",
+            subtitle=f"template {template.template_id}",
+            counts={"instances": len(items), "with labels": len(sets), "silhouettes from": ", ".join(sources)},
+            notes=(BASELINE_NOTE, f"Quality is limited by silhouettes ({', '.join(sources)}) and by these features."),
+            missing={"geodesic error, PCK, GPS": why},
+            distributions=distributions,
+            overlays=tuple(_unscored_row(item, sets, models, colors) for item in items[:N_PICTURES]),
+            settings=command.zero_shot,
+            lineage=input_lineage(inputs),
+        ),
+    )
+
+
+def _unscored_row(item: DatasetInstance, sets: dict, models: dict[str, Predictor], colors: np.ndarray) -> PictureRow:
+    image, record = read_image(item.path), item.instance
+    panels = [Panel("image", crop_box(image, record.xywh))]
+    silhouette, label = item.silhouette(), sets.get(record.instance_id)
+    if silhouette is not None:
+        shown = np.where(silhouette[..., None], image, image // 4)
+        panels.append(Panel(f"silhouette ({record.silhouette_source})", crop_box(shown, record.xywh)))
+    if label is not None:
+        xy = np.stack([label.x, label.y], axis=1).astype(np.float64)
+        radius = max(2.0, max(record.xywh[2:]) / 70)
+        painted = overlay_points(image, xy, colors[label.vertex], radius)
+        panels.append(Panel("zero-shot", crop_box(painted, record.xywh)))
+    for name, model in models.items():
+        panels.append(Panel(name, crop_box(model.predict(image, record.xywh).overlay(image, colors), record.xywh)))
+    return PictureRow(record.instance_id, tuple(panels))
+
+
+def input_lineage(inputs: StageInputs) -> str:
+    """What the inputs were made from, as `densecorr store lineage` prints it."""
+    ids = dict.fromkeys(i for name in inputs.resolved for i in inputs.ids(name) if not i.startswith("sha256:"))
+    return "\n".join(format_lineage(lineage(inputs.store, artifact)) for artifact in ids)
