@@ -34,7 +34,9 @@ def to_jsonable(value: Any) -> Any:
         return to_jsonable(value.tolist())
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    raise SettingsError("settings made of plain data", repr(type(value).__name__), "Use numbers, text or dataclasses.")
+    raise SettingsError(
+        "settings made of plain data", repr(type(value).__name__), "Use numbers, text or dataclasses."
+    )
 
 
 def canonical_json(value: Any) -> str:
@@ -85,7 +87,9 @@ def _dataclass_from(kind: Any, data: Any, path: str) -> Any:
         if name in data:
             values[name] = from_jsonable(hints[name], data[name], _join(path, name))
         elif f.default is MISSING and f.default_factory is MISSING:
-            raise SettingsError(f"a value for '{_join(path, name)}'", "none", f"Add it; its type is {hints[name]}.")
+            raise SettingsError(
+                f"a value for '{_join(path, name)}'", "none", f"Add it; its type is {hints[name]}."
+            )
     return kind(**values)
 
 

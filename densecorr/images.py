@@ -29,7 +29,9 @@ def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
             with Image.open(path) as image:
                 if image.mode.startswith("I"):  # 16-bit grey: PIL would clip instead of scale
                     wide = np.asarray(image, dtype=np.float64)
-                    grey = np.clip(wide / max(wide.max(), 65535.0 if wide.max() > 255 else 255.0) * 255.0, 0, 255)
+                    grey = np.clip(
+                        wide / max(wide.max(), 65535.0 if wide.max() > 255 else 255.0) * 255.0, 0, 255
+                    )
                     return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
                 return np.asarray(image.convert("RGB"))
     except FileNotFoundError as error:
@@ -51,7 +53,9 @@ def decode_silhouette(rle: dict[str, Any], height: int, width: int) -> Bool[np.n
 
     size = [int(side) for side in rle["size"]]
     if size != [height, width]:
-        raise AnnotationError(f"a silhouette of size {[height, width]}", str(size), "Re-export the annotation.")
+        raise AnnotationError(
+            f"a silhouette of size {[height, width]}", str(size), "Re-export the annotation."
+        )
     counts = rle["counts"]
     return coco_mask.decode(
         {"size": size, "counts": counts.encode() if isinstance(counts, str) else counts}

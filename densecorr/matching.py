@@ -118,14 +118,19 @@ def match_rows(similarity: Float[Tensor, "P N"], views: ViewFeatures) -> Matches
 
 
 def pool_vertices(
-    similarity: Float[Tensor, "P N"], views: ViewFeatures, pooling: Pooling, vertices: Int[Tensor, " K"] | None = None
+    similarity: Float[Tensor, "P N"],
+    views: ViewFeatures,
+    pooling: Pooling,
+    vertices: Int[Tensor, " K"] | None = None,
 ) -> Float[Tensor, "P K"]:
     """Pooled score of each query with each vertex (SHIC eq. 2), over the views that see the vertex; -2 if none does.
 
     `vertices` restricts the answer to some of [0, K).
     """
     if pooling not in ("max", "mean"):
-        raise SettingsError("pooling 'max' or 'mean'", repr(pooling), "For 'best', select the best view first.")
+        raise SettingsError(
+            "pooling 'max' or 'mean'", repr(pooling), "For 'best', select the best view first."
+        )
     cell = views.cell
     cell = cell if vertices is None else cell[:, vertices]
     by_row = similarity.T.contiguous()  # a vertex's scores for all queries lie together

@@ -47,7 +47,12 @@ class LabelledInstances:
 
 
 def labelled_instances(
-    dataset: Path, labels: Path | None, template: Template, category: str, split: str | None, rule: LabelFilter
+    dataset: Path,
+    labels: Path | None,
+    template: Template,
+    category: str,
+    split: str | None,
+    rule: LabelFilter,
 ) -> LabelledInstances:
     """The instances of a category that have labels worth training on.
 
@@ -71,7 +76,9 @@ def labelled_instances(
     kept = select_instances(np.array(score), np.array(cycle), rule.instances)
     chosen = [pair for pair, keep in zip(scored, kept, strict=True) if keep]
     threshold = score_threshold([_known(label.score) for _, label in chosen], rule.points)
-    logger.info("training on %d of %d labelled instances, scores from %.4f", len(chosen), len(pairs), threshold)
+    logger.info(
+        "training on %d of %d labelled instances, scores from %.4f", len(chosen), len(pairs), threshold
+    )
     return LabelledInstances(chosen, threshold, template)
 
 
@@ -79,7 +86,9 @@ def check_labels(pairs: list[tuple[DatasetInstance, LabelRecord]], template: Tem
     """Raise a TrainingError unless there are labels and they fit the template."""
     if not pairs:
         raise TrainingError(
-            f"label sets for '{category}'", "none", "Run `densecorr pseudo-label` first, or check category and split."
+            f"label sets for '{category}'",
+            "none",
+            "Run `densecorr pseudo-label` first, or check category and split.",
         )
     highest = max((int(np.max(label.vertex)) for _, label in pairs if len(label.vertex)), default=-1)
     if highest >= len(template.V):

@@ -69,7 +69,9 @@ class Labeller:
         if scores is None:
             return None
         rng = instance_rng(self._settings.seed, record.instance_id)
-        labels = label_instance(scores, self._views, self._geodesics, self._template.diameter, self._settings, rng)
+        labels = label_instance(
+            scores, self._views, self._geodesics, self._template.diameter, self._settings, rng
+        )
         return LabelRecord(
             label_id=f"{self._producer}/{record.instance_id}",
             instance_id=record.instance_id,
@@ -113,7 +115,9 @@ def finish_labels(
     table = pa.concat_tables([read_table(path, "labels") for path in files.values()])
     write_table(out / "labels.parquet", "labels", table)
     records = {record.instance_id: record for record in table_to_records("labels", table)}
-    (out / "summary.json").write_text(json.dumps(summarise(records, len(instances)) | chosen, indent=1) + "\n")
+    (out / "summary.json").write_text(
+        json.dumps(summarise(records, len(instances)) | chosen, indent=1) + "\n"
+    )
     pictures = label_pictures(instances, records, template)
     if pictures:
         write_png(out / "overlays.png", np.concatenate(pictures))
@@ -125,7 +129,9 @@ def finish_labels(
 def summarise(records: dict[str, LabelRecord], n_instances: int) -> dict[str, float | int]:
     """Counts and mean quality figures; none of them knows the truth."""
     joined = {
-        name: np.concatenate([getattr(record, name) for record in records.values()]) if records else np.empty(0)
+        name: np.concatenate([getattr(record, name) for record in records.values()])
+        if records
+        else np.empty(0)
         for name in ("score", "margin", "cycle_px")
     }
     means = {f"mean_{name}": round(float(values.mean()), 5) for name, values in joined.items() if values.size}
@@ -150,6 +156,8 @@ def label_pictures(
         x1, y1 = int(min(image.shape[1], x + w + pad)), int(min(image.shape[0], y + h + pad))
         points = np.stack([record.x, record.y], axis=1).astype(np.float64)
         painted = overlay_points(image, points, colors[record.vertex], radius=max(2.0, max(w, h) / 60))
-        rows.append(figure_row([image[y0:y1, x0:x1], painted[y0:y1, x0:x1]], [item.instance.category, "zero-shot"]))
+        rows.append(
+            figure_row([image[y0:y1, x0:x1], painted[y0:y1, x0:x1]], [item.instance.category, "zero-shot"])
+        )
     width = max((row.shape[1] for row in rows), default=0)
     return [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]

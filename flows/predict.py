@@ -61,7 +61,9 @@ class Predict:
                 results.append({**box, "score": prediction.score, "vertices": file})
             write_png(self.out / f"overlays/{path.name}.png", overlay)
         (self.out / "pred.json").write_text(json.dumps(results, indent=1) + "\n")
-        print(f"{len(results)} objects in {len(files)} images: {self.out / 'pred.json'}, {self.out / 'overlays'}")
+        print(
+            f"{len(results)} objects in {len(files)} images: {self.out / 'pred.json'}, {self.out / 'overlays'}"
+        )
 
 
 def model_folder(reference: str, session: "Session") -> Path:
@@ -82,7 +84,9 @@ def image_files(paths: tuple[Path, ...]) -> Iterator[Path]:
         if path.is_dir():
             inside = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_ENDINGS)
             if not inside:
-                raise DatasetNotFoundError(f"images in {path}", "none", f"Endings read: {', '.join(IMAGE_ENDINGS)}.")
+                raise DatasetNotFoundError(
+                    f"images in {path}", "none", f"Endings read: {', '.join(IMAGE_ENDINGS)}."
+                )
             yield from inside
         elif path.is_file():
             yield path
@@ -112,7 +116,9 @@ def read_boxes(path: Path, category: str | None, own: str | None) -> dict[str, l
     except FileNotFoundError as error:
         raise DatasetNotFoundError("a COCO file", f"nothing at {path}", "Check --boxes.") from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise AnnotationError("a COCO file with images, annotations, categories", f"{path}: {error}", "Mend it.") from error
+        raise AnnotationError(
+            "a COCO file with images, annotations, categories", f"{path}: {error}", "Mend it."
+        ) from error
     wanted = category or (own if own in known else None)
     if wanted is not None and wanted not in known:
         raise AnnotationError(f"category '{wanted}' in {path}", f"{sorted(known)}", "Correct --category.")
@@ -122,7 +128,9 @@ def read_boxes(path: Path, category: str | None, own: str | None) -> dict[str, l
             continue
         box = tuple(float(value) for value in row["bbox"])
         if len(box) != 4 or not all(value == value for value in box) or min(box[2:]) <= 0:
-            raise AnnotationError("a box [x, y, w, h] of positive size", f"{row['bbox']} in {path}", "Mend it.")
+            raise AnnotationError(
+                "a box [x, y, w, h] of positive size", f"{row['bbox']} in {path}", "Mend it."
+            )
         if row["image_id"] in names:
             entry = {"image_id": row["image_id"], "category_id": row["category_id"], "bbox": box}
             out.setdefault(names[row["image_id"]], []).append(entry)

@@ -40,8 +40,9 @@ STAGES = (
         "pseudo-label", "flows.pseudo_label:STAGE", "match silhouettes to the template without any annotation"
     ),
     Entry("train", "flows.train:STAGE", "train a network on labels"),
-    Entry("predict", "flows.predict:STAGE", "predict correspondences for the images of a data set"),
-    Entry("evaluate", "flows.evaluate:STAGE", "score predictions and write the report"),
+    Entry(
+        "evaluate", "flows.evaluate:STAGE", "score labels and models on annotated images; write the report"
+    ),
 )
 
 TOOLS = (
@@ -52,6 +53,7 @@ TOOLS = (
         "flows.run_command:Run",
         "run a pipeline file; finished stages are kept (--dry-run: show the plan)",
     ),
+    Entry("predict", "flows.predict:Predict", "predict correspondences for images or a COCO file's boxes"),
     Entry("serve", "flows.serve:Serve", "run a pipeline file on a schedule"),
     Entry("review", "flows.review:Review", "look at labels in FiftyOne; accept, fix or reject them"),
     Entry("store", "flows.store:StoreCommand", "list, show, trace, check, tag and clean up artifacts"),

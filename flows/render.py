@@ -29,7 +29,9 @@ def write(out: Path, inputs: StageInputs, command: Render, progress: Progress) -
     template = read_template(inputs.path("template"))
     views = render_views(template.V, template.F, command.settings, progress)
     write_views(out, views)
-    write_png(out / "views.png", contact_sheet(list(views.images), columns=command.settings.rig.n_azimuths, side=96))
+    write_png(
+        out / "views.png", contact_sheet(list(views.images), columns=command.settings.rig.n_azimuths, side=96)
+    )
 
 
 STAGE = Stage("render", Render, version=1, write=write)

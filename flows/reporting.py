@@ -9,9 +9,9 @@ import numpy as np
 from densecorr.errors import EmptyInstanceError
 from densecorr.evaluation.evaluate import MethodResult, compare, evaluate_methods
 from densecorr.evaluation.metrics import write_metrics
-from densecorr.evaluation.overlays import overlay_points
+from densecorr.evaluation.overlays import figure_row, overlay_points
 from densecorr.evaluation.report import Distribution, Panel, PictureRow, ReportData, ReportTable, write_report
-from densecorr.images import read_image
+from densecorr.images import read_image, write_png
 from densecorr.models import Predictor, load_predictor
 from densecorr.templates.colors import template_colors
 from densecorr.templates.template import Template, geodesic_rows
@@ -36,7 +36,7 @@ from .stage import StageInputs
 if TYPE_CHECKING:
     from .evaluate import Evaluate
 
-N_PICTURES, N_WORST = 8, 6
+N_PICTURES, N_WORST, N_SHEET = 8, 6, 4
 BASELINE_NOTE = (
     "Zero-shot uses the offline extractor: outlines and gradients, no learned weights. It is a baseline; "
     "with foundation-model features the same pipeline does better."
@@ -67,7 +67,10 @@ def score_and_report(
         model = load_predictor(folder)
         name = unique_name(model_name(model.config), predictions)
         models[name] = model
-        predictions[name] = predict_model(items, model, lambda done, total: progress(done, total, "model"))
+        for told, label in ((True, name), (False, f"{name}, image only")):
+            predictions[label] = predict_model(
+                items, model, told, lambda done, total, label=label: progress(done, total, label)
+            )
     truths = [item.truth for item in items]
     rows = partial(geodesic_rows, template)
     everything = predictions | {f"zero-shot ({name})": p for name, p in variants.items()}
@@ -75,7 +78,9 @@ def score_and_report(
     scored = evaluate_methods(truths, everything, rows, template, command.settings)
     results = {name: scored[name] for name in predictions}
     if variants:
-        tables.append(_variant_table({name: scored[f"zero-shot ({name})"] for name in variants}, chosen, errors))
+        tables.append(
+            _variant_table({name: scored[f"zero-shot ({name})"] for name in variants}, chosen, errors)
+        )
     comparisons = [
         compare(results[base], results[name])
         for name in models
@@ -84,8 +89,13 @@ def score_and_report(
     ]
     zero_shot = {name: _figures(scored[f"zero-shot ({name})"]) for name in variants}
     extra = {"category": command.category, "zero_shot_variants": zero_shot, "inputs": inputs.all_ids()}
+    if variants:
+        extra["zero_shot_chosen"] = chosen
     write_metrics(out, results, comparisons, extra)
     colors = template_colors(template.V)
+    shown = items[:: max(1, len(items) // N_PICTURES)][:N_PICTURES]
+    overlays = [_row(item, predictions, models, colors) for item in shown]
+    write_png(out / "pictures.png", stack_rows(overlays[:N_SHEET]))
     write_report(
         out / "report.html",
         ReportData(
@@ -95,7 +105,7 @@ def score_and_report(
             comparisons=tuple(comparisons),
             notes=(BASELINE_NOTE,) if variants else (),
             tables=tuple(tables),
-            overlays=tuple(_pictures(items[:: max(1, len(items) // N_PICTURES)][:N_PICTURES], predictions, models, colors)),
+            overlays=tuple(overlays),
             worst=tuple(_worst(items, results, predictions, models, colors)),
             settings=command.settings,
             lineage=input_lineage(inputs),
@@ -151,19 +161,24 @@ def crop_box(image: np.ndarray, xywh: tuple[float, float, float, float]) -> np.n
 
 
 def _row(
-    item: ScoredItem, predictions: Predictions, models: dict[str, Predictor], colors: np.ndarray, facts: str = ""
+    item: ScoredItem,
+    predictions: Predictions,
+    models: dict[str, Predictor],
+    colors: np.ndarray,
+    facts: str = "",
 ) -> PictureRow:
     image, truth = read_image(item.item.path), item.truth
     radius = max(1.5, max(truth.xywh[2:]) / 70)
     by_method = {
         name: next((p for p in group if p.instance_id == truth.instance_id), None)
         for name, group in predictions.items()
-        if name not in ("chance", "position prior")
+        if name not in ("chance", "position prior") and not name.endswith("image only")
     }
     painted = {"image": image, "truth": overlay_points(image, truth.xy, colors[truth.vertex], radius)}
     for name, prediction in by_method.items():
         if name in models:
-            painted[name] = models[name].predict(image, truth.xywh).overlay(image, colors)
+            dense = models[name].predict(image, truth.xywh, item.item.silhouette())
+            painted[name] = dense.overlay(image, colors)
         elif prediction is not None:
             known = prediction.vertex >= 0
             painted[name] = overlay_points(image, truth.xy[known], colors[prediction.vertex[known]], radius)
@@ -171,10 +186,24 @@ def _row(
     return PictureRow(truth.instance_id, panels, facts)
 
 
-def _pictures(
-    items: list[ScoredItem], predictions: Predictions, models: dict[str, Predictor], colors: np.ndarray
-) -> list[PictureRow]:
-    return [_row(item, predictions, models, colors) for item in items]
+def stack_rows(rows: list[PictureRow]) -> np.ndarray:
+    """Picture rows as one image, for a README or a quick look; panels are squared."""
+    drawn = [
+        figure_row(
+            [squared(panel.image) for panel in row.panels], [panel.caption for panel in row.panels], 192
+        )
+        for row in rows
+    ]
+    return np.concatenate(drawn)
+
+
+def squared(image: np.ndarray) -> np.ndarray:
+    """The picture in the middle of a white square."""
+    height, width = image.shape[:2]
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    pads = ((top, side - height - top), (left, side - width - left), (0, 0))
+    return np.pad(image, pads, constant_values=255)
 
 
 def _worst(
@@ -230,8 +259,15 @@ def report_without_truth(out: Path, inputs: StageInputs, command: "Evaluate", te
         ReportData(
             title=f"{command.category}: pseudo-labels",
             subtitle=f"template {template.template_id}",
-            counts={"instances": len(items), "with labels": len(sets), "silhouettes from": ", ".join(sources)},
-            notes=(BASELINE_NOTE, f"Quality is limited by silhouettes ({', '.join(sources)}) and by these features."),
+            counts={
+                "instances": len(items),
+                "with labels": len(sets),
+                "silhouettes from": ", ".join(sources),
+            },
+            notes=(
+                BASELINE_NOTE,
+                f"Quality is limited by silhouettes ({', '.join(sources)}) and by these features.",
+            ),
             missing={"geodesic error, PCK, GPS": why},
             distributions=distributions,
             overlays=tuple(_unscored_row(item, sets, models, colors) for item in items[:N_PICTURES]),
@@ -241,7 +277,9 @@ def report_without_truth(out: Path, inputs: StageInputs, command: "Evaluate", te
     )
 
 
-def _unscored_row(item: DatasetInstance, sets: dict, models: dict[str, Predictor], colors: np.ndarray) -> PictureRow:
+def _unscored_row(
+    item: DatasetInstance, sets: dict, models: dict[str, Predictor], colors: np.ndarray
+) -> PictureRow:
     image, record = read_image(item.path), item.instance
     panels = [Panel("image", crop_box(image, record.xywh))]
     silhouette, label = item.silhouette(), sets.get(record.instance_id)
@@ -254,11 +292,14 @@ def _unscored_row(item: DatasetInstance, sets: dict, models: dict[str, Predictor
         painted = overlay_points(image, xy, colors[label.vertex], radius)
         panels.append(Panel("zero-shot", crop_box(painted, record.xywh)))
     for name, model in models.items():
-        panels.append(Panel(name, crop_box(model.predict(image, record.xywh).overlay(image, colors), record.xywh)))
+        dense = model.predict(image, record.xywh, silhouette)
+        panels.append(Panel(name, crop_box(dense.overlay(image, colors), record.xywh)))
     return PictureRow(record.instance_id, tuple(panels))
 
 
 def input_lineage(inputs: StageInputs) -> str:
     """What the inputs were made from, as `densecorr store lineage` prints it."""
-    ids = dict.fromkeys(i for name in inputs.resolved for i in inputs.ids(name) if not i.startswith("sha256:"))
+    ids = dict.fromkeys(
+        i for name in inputs.resolved for i in inputs.ids(name) if not i.startswith("sha256:")
+    )
     return "\n".join(format_lineage(lineage(inputs.store, artifact)) for artifact in ids)

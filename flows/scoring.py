@@ -116,8 +116,7 @@ def predict_zero_shot(
         )
         if scores is None:
             continue
-        at = np.rint(truth.xy).astype(np.int64).clip(0, [silhouette.shape[1] - 1, silhouette.shape[0] - 1])
-        inside = silhouette[at[:, 1], at[:, 0]]
+        inside = points_inside(truth.xy, silhouette)
         for variant, predictions in out.items():
             kept, some = restrict(scores, views, variant.azimuths)
             vertex, xy = predict_points(
@@ -138,26 +137,35 @@ def level_index(template: Template, vertices: np.ndarray) -> np.ndarray:
 
 
 def predict_model(
-    items: list[ScoredItem], model: Predictor, progress: Callable[[int, int], object]
+    items: list[ScoredItem], model: Predictor, told: bool, progress: Callable[[int, int], object]
 ) -> list[PointPrediction]:
-    """A trained model at the truth's points, with its own silhouette."""
+    """A trained model at the truth's points.
+
+    `told`: it is given the data set's silhouette, as zero-shot matching is; otherwise it has the image and box alone.
+    The silhouette that GPSm compares is the model's own in both cases.
+    """
     out = []
     for index, item in enumerate(items):
         progress(index, len(items))
-        image, truth = read_image(item.item.path), item.truth
-        embedded = model.embed(image, truth.xywh)
+        image, truth, silhouette = read_image(item.item.path), item.truth, item.item.silhouette()
+        embedded = model.embed(image, truth.xywh, silhouette if told else None)
         vertex, inside, _ = model.vertices_at(embedded, truth.xy)
         xy = model.pixels_of(embedded, np.maximum(truth.vertex, 0))
         dense = model.dense(embedded, truth.xywh)
         iou = None
-        silhouette = item.item.silhouette()
         if silhouette is not None:
-            predicted = dense.vertex_map(*silhouette.shape) >= 0
-            iou = float((predicted & silhouette).sum() / max((predicted | silhouette).sum(), 1))
-        out.append(
-            PointPrediction(truth.instance_id, vertex.astype(np.int64), xy, dense.score, inside, iou)
-        )
+            found = model.own_silhouette(embedded, *silhouette.shape)
+            iou = float((found & silhouette).sum() / max((found | silhouette).sum(), 1))
+            if told:
+                inside = points_inside(truth.xy, silhouette)
+        out.append(PointPrediction(truth.instance_id, vertex.astype(np.int64), xy, dense.score, inside, iou))
     return out
+
+
+def points_inside(xy: np.ndarray, silhouette: np.ndarray) -> np.ndarray:
+    """Whether each pixel position lies in the silhouette."""
+    at = np.rint(xy).astype(np.int64).clip(0, [silhouette.shape[1] - 1, silhouette.shape[0] - 1])
+    return silhouette[at[:, 1], at[:, 0]]
 
 
 def model_name(config: dict) -> str:
@@ -172,4 +180,3 @@ def unique_name(name: str, taken: Predictions) -> str:
     while candidate in taken:
         candidate, count = f"{name} ({count})", count + 1
     return candidate
-

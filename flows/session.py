@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -27,11 +28,16 @@ class Session:
     store_uri: str
     track: Track = "auto"
 
-    def open_store(self) -> "Store":
-        """The artifact store, made on first use."""
+    @cached_property
+    def store(self) -> "Store":
+        """The artifact store; nothing is created before something is kept."""
         from storage.artifacts import Store
 
         return Store(self.store_uri)
+
+    def open_store(self) -> "Store":
+        """The artifact store."""
+        return self.store
 
 
 def store_uri(option: str | None) -> str:

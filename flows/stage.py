@@ -7,6 +7,8 @@ A command is a frozen dataclass. Its inputs are the fields whose type is marked:
 - `SourcePath` (and tuples, and optional ones): a file or a folder of the user, or a path inside an artifact
   (`<artifact>/annotations.json`). The first enters by the sha256 of its content, the second by the artifact's
   id.
+- `SourceFolder`: a `SourcePath` that the artifact will refer to (images are not copied): where it lies is part of the
+  recipe too, so that a moved folder makes a new artifact and not a dangling one.
 - `MeshSource`: a `SourcePath`, or the name of a shape that comes with densecorr (`body`).
 
 Every other field is a setting and enters the recipe as it is, except those marked `NotInRecipe`, which must
@@ -15,6 +17,7 @@ compares recipes.
 """
 
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -25,6 +28,7 @@ from densecorr.errors import ArtifactError, DatasetNotFoundError
 from storage.recipe import Recipe, is_artifact_id
 
 from .progress import Progress
+from .session import say
 
 if TYPE_CHECKING:
     from storage.artifacts import Store
@@ -35,6 +39,7 @@ class Input:
     """Marks the type of a command's field as an input of the stage."""
 
     kind: Literal["artifact", "source", "mesh"]
+    refers: bool = False  # the artifact names the place of this source, which so is part of the recipe
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Runtime:
 
 ArtifactRef = Annotated[str, Input("artifact")]
 SourcePath = Annotated[str, Input("source")]
+SourceFolder = Annotated[str, Input("source", refers=True)]
 MeshSource = Annotated[str, Input("mesh")]
 NotInRecipe = Runtime()
 
@@ -181,6 +187,13 @@ def stage_recipe(stage: Stage, command: Any, inputs: StageInputs) -> Recipe:
     }
     if inside:
         settings["inputs_inside"] = inside
+    places = {
+        name: [one.text for one in inputs.resolved[name] if one.artifact_id is None]
+        for name, mark in input_fields(type(command)).items()
+        if mark.refers
+    }
+    if any(places.values()):
+        settings["places"] = places
     digests = {}
     for name in inputs.resolved:
         value = getattr(command, name)
@@ -224,5 +237,13 @@ def _source(text: str, mark: Input, store: "Store") -> Resolved | None:
         if text in catalog_names():
             V, F = load_catalog_mesh(text)
             return Resolved(text, "sha256:" + hashlib.sha256(V.tobytes() + F.tobytes()).hexdigest())
-    path = Path(text).expanduser()
-    return Resolved(str(path), store.digest_source(path)) if path.exists() else None
+    path = Path(text).expanduser().absolute()
+    if not path.exists():
+        return None
+    notice = threading.Timer(2.0, say, [f"reading {path} for its fingerprint, once"])
+    notice.daemon = True
+    notice.start()
+    try:
+        return Resolved(str(path), store.digest_source(path))
+    finally:
+        notice.cancel()

@@ -54,10 +54,14 @@ def write(out: Path, inputs: StageInputs, command: Train, progress: Progress) ->
     if command.synthetic.images and settings.synthetic_batch:
         renders = synthetic_instances(template.V, template.F, template.to_coarse, command.synthetic)
         n_renders = command.synthetic.images
-        synthetic = write_examples(work / "synthetic", renders, n_renders, *shape, n_points=400, seed=settings.seed)
+        synthetic = write_examples(
+            work / "synthetic", renders, n_renders, *shape, n_points=400, seed=settings.seed
+        )
     level, basis = training_level(template, settings.model.n_eigenfunctions)
     facts = {"template_id": template.template_id, "category": command.category, "n_instances": len(chosen)}
-    train(out, work / "state", real, synthetic, level, settings, {**facts, "inputs": inputs.all_ids()}, progress)
+    train(
+        out, work / "state", real, synthetic, level, settings, {**facts, "inputs": inputs.all_ids()}, progress
+    )
     write_surface(out, basis, template_colors(template.V))
     shutil.rmtree(work)
 

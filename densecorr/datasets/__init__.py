@@ -1,6 +1,7 @@
 """Data sets: one file a format, read into the same tables. `Dataset` lists the formats' settings.
 
-Reading needs Arrow and OpenCV and is imported from where it is defined: `coco.read_coco`, `export.write_coco`.
+Reading needs Arrow and OpenCV and is imported from where it is defined: `coco.read_coco`,
+`export.write_coco`.
 """
 
 from .coco_types import CocoSettings

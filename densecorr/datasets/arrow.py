@@ -72,9 +72,9 @@ QUARANTINE = _schema(kind=_TEXT, id=_TEXT, image_id=_TEXT, reason=_TEXT, raw=_TE
 class DatasetTables:
     """A data set in memory.
 
-    `quarantine` holds the rows set aside: kind (image, annotation, category), id, image_id, reason and the raw
-    JSON. `info` is the content of `dataset.json`: image_root, source, split, label_source, and what the source
-    file says besides its rows (info, licenses, categories, other).
+    `quarantine` holds the rows set aside: kind (image, annotation, category), id, image_id, reason and the
+    raw JSON. `info` is the content of `dataset.json`: image_root, source, split, label_source, and what the
+    source file says besides its rows (info, licenses, categories, other).
     """
 
     images: pa.Table

@@ -23,7 +23,9 @@ class Rejects:
         self._path, self._raises = path, on_error == "raise"
         self._rows: dict[str, list[str | None]] = {name: [] for name in QUARANTINE.names}
 
-    def add(self, kind: Kind, id_: str | None, image_id: str | None, error: AnnotationError, raw: str) -> None:
+    def add(
+        self, kind: Kind, id_: str | None, image_id: str | None, error: AnnotationError, raw: str
+    ) -> None:
         """Raise the error with file and id added to it, or keep the row with its reason."""
         expected, received, remedy = error.args
         if self._raises:
@@ -63,14 +65,16 @@ def check_polygons(polygons: Sequence[Sequence[float]], height: int, width: int)
     """Polygons of at least three points, near the image.
 
     Raises:
-        AnnotationError: an odd count, fewer than three points, or a point further off than the image is large (a
-            rasteriser would need the memory for all of it).
+        AnnotationError: an odd count, fewer than three points, or a point further off than the image is
+            large (a rasteriser would need the memory for all of it).
     """
     reach = max(height, width)
     for index, polygon in enumerate(polygons):
         if len(polygon) % 2:
             raise AnnotationError(
-                "polygons of x, y pairs", f"{len(polygon)} numbers in polygon {index}", "Complete the last point."
+                "polygons of x, y pairs",
+                f"{len(polygon)} numbers in polygon {index}",
+                "Complete the last point.",
             )
         if len(polygon) < 6:
             raise AnnotationError(
@@ -111,7 +115,9 @@ def check_counts(rle: Rle) -> None:
     remedy = "The encoding is damaged or belongs to another image; encode the mask again."
     if len(rle.size) != 2 or min(rle.size) < 0:
         raise AnnotationError("a run-length encoding of size [height, width]", str(rle.size), remedy)
-    counts = decode_counts(rle.counts) if isinstance(rle.counts, str) else np.array(rle.counts, dtype=np.int64)
+    counts = (
+        decode_counts(rle.counts) if isinstance(rle.counts, str) else np.array(rle.counts, dtype=np.int64)
+    )
     total = rle.size[0] * rle.size[1]
     if counts.size and counts.min() < 0:
         raise AnnotationError("run lengths of at least 0", str(int(counts.min())), remedy)
@@ -122,8 +128,8 @@ def check_counts(rle: Rle) -> None:
 def decode_counts(text: str) -> Int64[np.ndarray, " R"]:
     """Run lengths of a compressed COCO encoding.
 
-    Each character holds five bits and a flag that more follow, lowest bits first, the last with a sign; from the
-    fourth run on the difference to the run before the last is stored (pycocotools, `rleFrString`).
+    Each character holds five bits and a flag that more follow, lowest bits first, the last with a sign;
+    from the fourth run on the difference to the run before the last is stored (pycocotools, `rleFrString`).
 
     Raises:
         AnnotationError: characters outside the code, or an unfinished number.

@@ -46,7 +46,6 @@ class _Row:
     raw: msgspec.Raw
     id: str
     image: CocoImage
-    fields: dict[str, msgspec.Raw]
 
 
 def read_images(
@@ -122,13 +121,15 @@ def licence_names(file: CocoFile) -> dict[str, str]:
 
 
 def allowed_licences(names: dict[str, str], wanted: tuple[str, ...]) -> set[str] | None:
-    """The ids of the licences wanted by id or name; None without a wish.
+    """The ids of the licences wanted by id or name; None without a wish, the wish itself without names.
 
     Raises:
         AnnotationError: the file does not know one of them.
     """
     if not wanted:
         return None
+    if not names:
+        return set(wanted)  # no list: images name their licence themselves
     unknown = [text for text in wanted if text not in names and text not in names.values()]
     if unknown:
         known = ", ".join(f"{key} ({name})" for key, name in names.items())
@@ -139,7 +140,7 @@ def allowed_licences(names: dict[str, str], wanted: tuple[str, ...]) -> set[str]
 def _decode(raw: msgspec.Raw, seen: set[str], rejects: Rejects) -> _Row | None:
     id_ = None
     try:
-        fields = row_fields(raw)
+        row_fields(raw)
         try:
             image = _decoder.decode(raw)
         except msgspec.DecodeError as error:
@@ -151,7 +152,7 @@ def _decode(raw: msgspec.Raw, seen: set[str], rejects: Rejects) -> _Row | None:
     except AnnotationError as error:
         rejects.add("image", id_, id_, error, raw_text(raw))
         return None
-    return _Row(raw, id_, image, fields)
+    return _Row(raw, id_, image)
 
 
 def _inspect(image: CocoImage, root: Path, check: bool) -> _File:
@@ -198,9 +199,11 @@ def _candidates(image: CocoImage) -> list[str]:
 def _values(
     row: _Row, found: _File, source: str, settings: CocoSettings, licences: dict[str, str]
 ) -> dict[str, Any]:
-    image, fields = row.image, dict(row.fields)
+    image, fields = row.image, row_fields(row.raw)
     if found.problem is not None:
-        raise AnnotationError("a readable image file", found.problem, "Check the image folder, or get the file.")
+        raise AnnotationError(
+            "a readable image file", found.problem, "Check the image folder, or get the file."
+        )
     width, height = _checked_size(image, found)
     absent = [name for name in ("file_name", "width", "height") if name not in fields]
     for name, value in (("id", row.id), ("width", str(width)), ("height", str(height))):

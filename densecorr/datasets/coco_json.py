@@ -36,8 +36,8 @@ class CocoFile:
 def read_coco_file(path: Path) -> CocoFile:
     """Split a file into its rows.
 
-    NaN and infinity, which JSON does not have but Python's json writes, do not spoil the file, only their rows:
-    `row_fields` refuses those.
+    NaN and infinity, which JSON does not have but Python's json writes, do not spoil the file, only their
+    rows: `row_fields` refuses those.
 
     Raises:
         DatasetNotFoundError: no such file.
@@ -74,7 +74,9 @@ def row_fields(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
         AnnotationError: not an object, or it holds NaN or infinity.
     """
     if MARK in bytes(raw):
-        raise AnnotationError("numbers that JSON has", "NaN or infinity", "Write null, or leave the field out.")
+        raise AnnotationError(
+            "numbers that JSON has", "NaN or infinity", "Write null, or leave the field out."
+        )
     try:
         return _fields.decode(raw)
     except msgspec.DecodeError as error:
@@ -154,5 +156,7 @@ def _broken(path: Path, error: Exception) -> AnnotationError:
     return AnnotationError(
         f"a whole JSON file at {path}",
         "one that ends too early" if truncated else str(error),
-        "The download or copy was cut off; get the file again." if truncated else "Get or write the file again.",
+        "The download or copy was cut off; get the file again."
+        if truncated
+        else "Get or write the file again.",
     )

@@ -24,7 +24,8 @@ class CocoSettings:
         min_area: keep only instances of at least this area, square pixels.
         empty_images: images without any kept instance: "auto" drops them when `categories` is set.
         label_source: who made the DensePose points; a file's own `info.densecorr.label_source` comes first.
-        check_images: require the image files and compare their sizes with the file's (their headers are read).
+        check_images: require the image files and compare their sizes with the file's (their headers are
+            read).
         on_error: stop at the first bad row ("raise"), or set bad rows aside in the quarantine table ("skip").
         missing_silhouettes: "grabcut" cuts an instance without segmentation out of its box, "none" leaves it.
         grabcut: how.
@@ -64,7 +65,7 @@ class CocoCategory(msgspec.Struct):
 
 
 class CocoImage(msgspec.Struct):
-    """The fields of an image that have a column; LVIS names the file by `coco_url` (or `flickr_url`) alone."""
+    """The fields of an image that have a column; LVIS names the file by `coco_url` alone."""
 
     id: Id
     file_name: str | None = None

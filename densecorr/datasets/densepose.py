@@ -1,11 +1,12 @@
 """DensePose and CSE point annotations: the box frame, the reference meshes, and label rows.
 
-A DensePose annotation places its points in a frame that stretches the COCO box to 256 x 256: `dp_x`, `dp_y`, with
-either a chart part and its coordinates (`dp_I`, `dp_U`, `dp_V`) or a vertex of a reference mesh (`dp_vertex`,
-`ref_model`). `dp_masks` holds 14 body-part masks of 256 x 256 as run-length encodings.
+A DensePose annotation places its points in a frame that stretches the COCO box to 256 x 256: `dp_x`,
+`dp_y`, with either a chart part and its coordinates (`dp_I`, `dp_U`, `dp_V`) or a vertex of a reference
+mesh (`dp_vertex`, `ref_model`). `dp_masks` holds 14 body-part masks of 256 x 256 as run-length encodings.
 
-The released code disagrees with itself on the side of that frame: training divides by 256, the evaluator by 255. An
-import follows training; the untouched `dp_*` stay in the label's `extra`, so that an evaluator can follow the other.
+The released code disagrees with itself on the side of that frame: training divides by 256, the evaluator by
+255. An import follows training; the untouched `dp_*` stay in the label's `extra`, so that an evaluator can
+follow the other.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from ..errors import AnnotationError
+from .arrow import LABELS
 from .checks import check_counts
 from .coco_types import CocoAnnotation, Rle
 
@@ -50,8 +52,8 @@ def dp_to_xy(
 ) -> Float[np.ndarray, "*n 2"]:
     """Points of the DensePose box frame as full-image pixels with centres at integers.
 
-    `dp / side` is a share of the box. The box counts edges (COCO), so half a pixel comes off: dp = 0 is the box's
-    left or top edge, at x0 - 0.5, and dp = side / 2 its centre.
+    `dp / side` is a share of the box. The box counts edges (COCO), so half a pixel comes off: dp = 0 is the
+    box's left or top edge, at x0 - 0.5, and dp = side / 2 its centre.
 
     Args:
         dp: dp_x, dp_y, in [0, side].
@@ -73,7 +75,7 @@ def xy_to_dp(
 
 
 def has_points(annotation: CocoAnnotation) -> bool:
-    """Whether an annotation carries DensePose or CSE points (an empty list counts: a label without points)."""
+    """Whether an annotation carries DensePose or CSE points; an empty list is a label without points."""
     return annotation.dp_x is not None or annotation.dp_y is not None
 
 
@@ -81,8 +83,9 @@ def check_points(annotation: CocoAnnotation) -> None:
     """Refuse DensePose fields that contradict each other.
 
     Raises:
-        AnnotationError: arrays of unequal length; neither (dp_I, dp_U, dp_V) nor dp_vertex; a part outside 0..24; a
-            vertex that is negative or past the end of a known reference mesh; masks that are not run-length encodings.
+        AnnotationError: arrays of unequal length; neither (dp_I, dp_U, dp_V) nor dp_vertex; a part outside
+            0..24; a vertex that is negative or past the end of a known reference mesh; masks that are not
+            run-length encodings.
     """
     _check_lengths(annotation)
     if annotation.dp_I is not None:
@@ -144,8 +147,8 @@ def label_table(rows: list[dict[str, Any]]) -> pa.Table:
         rows: dicts of instance_id, xywh, annotation (CocoAnnotation), source, producer and extra (JSON text).
 
     Returns:
-        Columns of `arrow.LABELS`; x, y are full-image pixels (`dp_to_xy` over 256), vertex is -1 without dp_vertex, and
-        part, u, v are null without charts.
+        Columns of `arrow.LABELS`; x, y are full-image pixels (`dp_to_xy` over 256), vertex is -1 without
+        dp_vertex, and part, u, v are null without charts.
     """
     lengths = np.array([len(row["annotation"].dp_x) for row in rows], dtype=np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)])

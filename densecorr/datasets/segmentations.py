@@ -1,4 +1,4 @@
-"""COCO's three forms of a segmentation (polygons, runs, compressed runs) as one: compressed run-length encodings."""
+"""COCO's three forms of a segmentation (polygons, runs, compressed runs) as one: compressed runs."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from .coco_types import Rle
 def compress_segmentation(
     segmentation: list[list[float]] | Rle | None, height: int, width: int
 ) -> dict[str, Any] | None:
-    """The silhouette {"size": [h, w], "counts": text} of a segmentation; None if there is none or it is empty.
+    """The silhouette {"size": [h, w], "counts": text} of a segmentation; None for none or an empty one.
 
     Several polygons are united. Polygons are filled as pycocotools fills them.
 
@@ -28,7 +28,8 @@ def compress_segmentation(
         packed: Any = coco_mask.frPyObjects(runs, height, width)
     else:
         check_polygons(segmentation, height, width)
-        packed = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+        polygons: Any = segmentation
+        packed = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
     return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
 
 

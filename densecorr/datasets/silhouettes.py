@@ -9,6 +9,7 @@ from jaxtyping import Bool, UInt8
 from ..errors import ImageError
 
 Xywh = tuple[float, float, float, float]
+MAX_ENLARGEMENT = 4.0
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class GrabCut:
     Attributes:
         iterations: rounds of estimating colours and cutting.
         margin: surroundings taken as background, as a share of the box on every side.
-        max_side: the crop is shrunk to this many pixels first (longer side): time grows with its area.
+        max_side: the crop is resized to this many pixels first (longer side), small ones to four times their
+            size at most: time grows with the area, and thin parts of small objects vanish.
         seed: of the colour clustering's start.
     """
 
@@ -33,13 +35,14 @@ def grabcut_silhouette(
 ) -> tuple[Bool[np.ndarray, "H W"], Literal["grabcut", "box"]]:
     """Cut the object in a COCO box out by its colours (Rother et al. 2004, OpenCV's implementation).
 
-    Outside the box is background; where the box fills the image, its corners outside the inscribed ellipse start as
-    probable background. Of what is found, pieces of less than a tenth of the largest one's size are dropped and holes
+    Outside the box is background. Inside it, the inscribed ellipse starts as probable object and the corners
+    as probable background: tight boxes of animals are mostly background, and without that start a small object
+    is lost in it. Of what is found, pieces of less than a tenth of the largest one's size are dropped and holes
     of less than a hundredth of it closed.
 
     Returns:
-        The silhouette, and how it was made: "grabcut", or "box" when GrabCut finds nothing: then it is the ellipse
-        inside the box.
+        The silhouette, and how it was made: "grabcut", or "box" when GrabCut finds nothing: then it is the
+        ellipse inside the box.
 
     Raises:
         ImageError: the box and the image do not overlap.
@@ -51,20 +54,23 @@ def grabcut_silhouette(
     x0, y0, x1, y1 = _pixels(xywh, height, width)
     if x0 >= x1 or y0 >= y1:
         raise ImageError(
-            "a box inside the image", f"{xywh} in {width} x {height}", "Correct the box or leave the instance out."
+            "a box inside the image",
+            f"{xywh} in {width} x {height}",
+            "Correct the box or leave the instance out.",
         )
     reach = int(np.ceil(settings.margin * max(x1 - x0, y1 - y0)))
     left, top = max(x0 - reach, 0), max(y0 - reach, 0)
     right, bottom = min(x1 + reach, width), min(y1 + reach, height)
     crop = image[top:bottom, left:right]
-    scale = min(1.0, settings.max_side / max(crop.shape[:2]))
+    scale = min(MAX_ENLARGEMENT, settings.max_side / max(crop.shape[:2]))
     size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
     state = np.full(crop.shape[:2], cv2.GC_BGD, dtype=np.uint8)
-    state[y0 - top : y1 - top, x0 - left : x1 - left] = cv2.GC_PR_FGD
-    if not (state == cv2.GC_BGD).any():
-        state[~_ellipse((0.0, 0.0, float(crop.shape[1]), float(crop.shape[0])), *crop.shape[:2])] = cv2.GC_PR_BGD
+    state[y0 - top : y1 - top, x0 - left : x1 - left] = cv2.GC_PR_BGD
+    ellipse = _ellipse((xywh[0] - left, xywh[1] - top, xywh[2], xywh[3]), *crop.shape[:2])
+    state[ellipse] = cv2.GC_PR_FGD
     state = cv2.resize(state, size, interpolation=cv2.INTER_NEAREST)
-    found = _cut(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), state, settings)
+    method = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_CUBIC
+    found = _cut(cv2.resize(crop, size, interpolation=method), state, settings)
     silhouette = np.zeros((height, width), dtype=bool)
     if found is None:
         return _ellipse(xywh, height, width), "box"
@@ -118,4 +124,6 @@ def _tidy(found: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 def _ellipse(xywh: Xywh, height: int, width: int) -> Bool[np.ndarray, "H W"]:
     x, y, w, h = xywh
     ys, xs = np.mgrid[:height, :width]
-    return ((xs + 0.5 - x - w / 2) / max(w / 2, 0.5)) ** 2 + ((ys + 0.5 - y - h / 2) / max(h / 2, 0.5)) ** 2 <= 1
+    return ((xs + 0.5 - x - w / 2) / max(w / 2, 0.5)) ** 2 + (
+        (ys + 0.5 - y - h / 2) / max(h / 2, 0.5)
+    ) ** 2 <= 1

@@ -89,7 +89,9 @@ def shape_context(
     spectrum, shape = _bin_spectra(
         tuple(grid.shape), tuple(round(r * size / 2, 1) for r in radii), n_angles, mask.device.type
     )
-    covered = torch.fft.irfft2(torch.fft.rfft2(grid, s=shape) * spectrum, s=shape)[:, : height // 2, : width // 2]
+    covered = torch.fft.irfft2(torch.fft.rfft2(grid, s=shape) * spectrum, s=shape)[
+        :, : height // 2, : width // 2
+    ]
     return avg_pool2d(covered[None], stride // 2)[0].clamp(0, 1)
 
 
@@ -118,7 +120,9 @@ def relative_position(
     shape: torch.Size | tuple[int, int], box: tuple[float, float, float], stride: int
 ) -> Float[Tensor, "6 h w"]:
     """Where the cell's centre lies relative to the silhouette's box, as sines and cosines of x and y (and x twice)."""
-    x = ((torch.arange(shape[1] // stride) + 0.5) * stride - 0.5 - box[0]) / box[2]  # -0.5 .. 0.5 inside the box
+    x = ((torch.arange(shape[1] // stride) + 0.5) * stride - 0.5 - box[0]) / box[
+        2
+    ]  # -0.5 .. 0.5 inside the box
     y = ((torch.arange(shape[0] // stride) + 0.5) * stride - 0.5 - box[1]) / box[2]
     y, x = torch.meshgrid(y * math.pi / 2, x * math.pi / 2, indexing="ij")
     return torch.stack([x.sin(), x.cos(), y.sin(), y.cos(), (2 * x).sin(), (2 * y).sin()])

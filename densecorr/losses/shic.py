@@ -60,7 +60,13 @@ class ShicLoss:
     def paper() -> "ShicLoss":
         """SHIC's weights; L_dist is on the 228 scale, L_cyc in feature-grid cells."""
         return ShicLoss(
-            pseudo=0.1, cycle=0.002, distance=0.002, equivariance=0.001, synthetic=0.1, foreground=0.1, softness=0.0
+            pseudo=0.1,
+            cycle=0.002,
+            distance=0.002,
+            equivariance=0.001,
+            synthetic=0.1,
+            foreground=0.1,
+            softness=0.0,
         )
 
     def geometry(
@@ -68,7 +74,10 @@ class ShicLoss:
     ) -> Geometry:
         """The template's part, computed once."""
         return Geometry(
-            geodesics, diameter, mirror, terms.soft_targets(geodesics.cpu(), diameter, self.softness).to(geodesics)
+            geodesics,
+            diameter,
+            mirror,
+            terms.soft_targets(geodesics.cpu(), diameter, self.softness).to(geodesics),
         )
 
     def __call__(
@@ -88,7 +97,9 @@ class ShicLoss:
             out["cycle"] = self.cycle * terms.cycle(real.log_p[:, :n], real.xy[:, :n], valid)
         if self.equivariance and real.log_p_flipped is not None:
             flipped = real.log_p_flipped[real.vertex >= 0]
-            out["equivariance"] = self.equivariance * terms.equivariance(log_p, flipped, geometry.mirror, weight)
+            out["equivariance"] = self.equivariance * terms.equivariance(
+                log_p, flipped, geometry.mirror, weight
+            )
         if self.foreground:
             out["foreground"] = self.foreground * terms.foreground(real.logit, real.share, real.known)
         if self.synthetic and synthetic is not None:

@@ -29,7 +29,7 @@ class CseModelSettings:
     n_eigenfunctions: int = 64
     unit: Literal["none", "both"] = "none"
     temperature: float = 1.0
-    crop_size: int = 128
+    crop_size: int = 96
     padding: float = 0.1
     backbone: Backbone = field(default_factory=UNetBackbone)
 

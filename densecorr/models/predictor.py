@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Bool, Float, Int, Int32, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn.functional import grid_sample, interpolate
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
 from ..config import from_jsonable
 from ..errors import ArtifactError
-from ..images import CropFrame, crop_frame, crop_image, crop_mask, from_crop, to_crop
+from ..images import CropFrame, crop_frame, crop_image, crop_mask, from_crop, to_crop, uncrop_mask
 from ..matching import nearest_vertices
 from .cse import CseModel, CseModelSettings
 
@@ -56,11 +56,12 @@ class DensePrediction:
 
 @dataclass(frozen=True)
 class Embedded:
-    """One crop after the network: pixel embeddings, foreground logits and the crop's frame."""
+    """One crop after the network: pixel embeddings, its own foreground logits, the crop's frame, the mask it was given."""
 
     pixel: Float[Tensor, "E h w"]
     logit: Float[Tensor, "h w"]
     frame: CropFrame
+    silhouette: Bool[np.ndarray, "H W"] | None = None
 
 
 class Predictor:
@@ -95,14 +96,16 @@ class Predictor:
         else:
             hint = torch.from_numpy(crop_mask(silhouette, frame))[None].float() * 2 - 1
         pixel, _ = self._model(crop, hint)
-        return Embedded(pixel[0], logit[0], frame)
+        return Embedded(pixel[0], logit[0], frame, silhouette)
 
-    @torch.no_grad()
     def predict(
-        self, image: UInt8[np.ndarray, "H W 3"], xywh: tuple[float, float, float, float]
+        self,
+        image: UInt8[np.ndarray, "H W 3"],
+        xywh: tuple[float, float, float, float],
+        silhouette: Bool[np.ndarray, "H W"] | None = None,
     ) -> DensePrediction:
-        """The vertex of each pixel of one box (COCO box, pixels)."""
-        return self.dense(self.embed(image, xywh), xywh)
+        """The vertex of each pixel of one box (COCO box, pixels), inside the silhouette given or found."""
+        return self.dense(self.embed(image, xywh, silhouette), xywh)
 
     @torch.no_grad()
     def dense(self, embedded: Embedded, xywh: tuple[float, float, float, float]) -> DensePrediction:
@@ -119,11 +122,27 @@ class Predictor:
     def vertices_at(
         self, embedded: Embedded, xy: Float[np.ndarray, "P 2"]
     ) -> tuple[Int[np.ndarray, " P"], np.ndarray, np.ndarray]:
-        """At full-image pixels: the vertex, whether the pixel is foreground, and the foreground probability."""
+        """At full-image pixels: the vertex, whether the pixel is foreground, and the foreground probability.
+
+        Foreground is the silhouette given, else the one found; the probability is always the network's own.
+        """
         sampled = _sample(torch.cat([embedded.pixel, embedded.logit[None]]), xy, embedded.frame)
-        vertex = nearest_vertices(sampled[:, :-1].contiguous(), self._full)
+        vertex = nearest_vertices(sampled[:, :-1].contiguous(), self._full).numpy()
         probability = sampled[:, -1].sigmoid().numpy()
-        return vertex.numpy(), probability >= 0.5, probability
+        if embedded.silhouette is None:
+            return vertex, probability >= 0.5, probability
+        at = np.rint(xy).astype(np.int64)
+        height, width = embedded.silhouette.shape
+        known = (at >= 0).all(axis=1) & (at < [width, height]).all(axis=1)
+        at = np.where(known[:, None], at, 0)
+        return vertex, known & embedded.silhouette[at[:, 1], at[:, 0]], probability
+
+    @torch.no_grad()
+    def own_silhouette(self, embedded: Embedded, height: int, width: int) -> Bool[np.ndarray, "H W"]:
+        """The silhouette the network found, in the full image."""
+        size = embedded.frame.size
+        found = interpolate(embedded.logit[None, None], size=(size, size), mode="bilinear")[0, 0] > 0
+        return uncrop_mask(found.numpy(), embedded.frame, height, width)
 
     @torch.no_grad()
     def pixels_of(self, embedded: Embedded, vertices: Int[np.ndarray, " Q"]) -> Float[np.ndarray, "Q 2"]:
@@ -135,7 +154,7 @@ class Predictor:
         scale = 1.0 / self.settings.temperature
         total = (pixel @ self._coarse.T * scale).logsumexp(dim=1)
         log_p = self._full[torch.from_numpy(vertices)] @ pixel.T * scale - total
-        outside = embedded.logit.flatten() < 0
+        outside = ~self._foreground_cells(embedded)
         if not bool(outside.all()):
             log_p = log_p.masked_fill(outside, -torch.inf)
         cell = log_p.argmax(dim=1).numpy()
@@ -143,6 +162,12 @@ class Predictor:
         stride = embedded.frame.size / side
         crop_xy = (np.stack([cell % side, cell // side], axis=1) + 0.5) * stride - 0.5
         return from_crop(crop_xy, embedded.frame)
+
+    def _foreground_cells(self, embedded: Embedded) -> Bool[Tensor, " cells"]:
+        if embedded.silhouette is None:
+            return embedded.logit.flatten() >= 0
+        mask = torch.from_numpy(crop_mask(embedded.silhouette, embedded.frame))[None].float()
+        return avg_pool2d(mask, embedded.frame.size // embedded.logit.shape[1])[0].flatten() >= 0.5
 
 
 def write_surface(folder: Path, basis: Float[np.ndarray, "V M"], colors: UInt8[np.ndarray, "V 3"]) -> None:
@@ -168,7 +193,9 @@ def load_predictor(folder: Path | str) -> Predictor:
         tensors = load_file(folder / "model.safetensors")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ArtifactError(
-            "a trained model's folder", f"{folder} without {Path(str(error.filename)).name}", "Name a `train` artifact."
+            "a trained model's folder",
+            f"{folder} without {Path(str(error.filename)).name}",
+            "Name a `train` artifact.",
         ) from error
     settings = from_jsonable(CseModelSettings, config["train"]["model"])
     model = CseModel(settings, torch.zeros_like(tensors["basis"]) + 1.0)
@@ -176,7 +203,9 @@ def load_predictor(folder: Path | str) -> Predictor:
     return Predictor(model, surface, config)
 
 
-def _sample(grid: Float[Tensor, "C h w"], xy: Float[np.ndarray, "P 2"], frame: CropFrame) -> Float[Tensor, "P C"]:
+def _sample(
+    grid: Float[Tensor, "C h w"], xy: Float[np.ndarray, "P 2"], frame: CropFrame
+) -> Float[Tensor, "P C"]:
     """Bilinear values of a crop's grid at full-image pixels."""
     normalised = torch.from_numpy((to_crop(xy, frame) + 0.5) * (2 / frame.size) - 1).to(grid.dtype)
     values = grid_sample(grid[None], normalised[None, None], align_corners=False, padding_mode="border")

@@ -52,7 +52,9 @@ def choose_variant(
         for index, variant in enumerate(candidates):
             kept, some = restrict(scores, views, variant.azimuths)
             rule = replace(settings, pooling=variant.pooling, points=POINTS)
-            labels = label_instance(kept, some, geodesics, diameter, rule, np.random.default_rng(settings.seed))
+            labels = label_instance(
+                kept, some, geodesics, diameter, rule, np.random.default_rng(settings.seed)
+            )
             errors[index].append(float(labels.cycle_px.mean() * scores.frame.scale / scores.frame.size))
     if not errors[0]:
         raise EmptyInstanceError("an instance with a silhouette", "none", "Check the data set's silhouettes.")

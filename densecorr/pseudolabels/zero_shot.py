@@ -120,7 +120,9 @@ def best_cells(
     return pool_vertices(scores.similarity, views, pooling, vertices).argmax(dim=0).numpy()
 
 
-def narrow(scores: InstanceScores, views: ViewFeatures, pooling: Pooling) -> tuple[InstanceScores, ViewFeatures]:
+def narrow(
+    scores: InstanceScores, views: ViewFeatures, pooling: Pooling
+) -> tuple[InstanceScores, ViewFeatures]:
     """For 'best' pooling, keep the one view that fits the whole instance best; else everything."""
     if pooling != "best":
         return scores, views

@@ -16,11 +16,15 @@ def check_camera(camera: Camera) -> None:
         raise CameraError("finite K, R and t", "NaN or infinity", "Check the calibration file.")
     if np.abs(camera.R @ camera.R.T - np.eye(3)).max() > 1e-4 or np.linalg.det(camera.R) < 0:
         raise CameraError(
-            "a rotation R (x_cam = R X + t)", f"det {np.linalg.det(camera.R):.3f}", "It may be mirrored or scaled."
+            "a rotation R (x_cam = R X + t)",
+            f"det {np.linalg.det(camera.R):.3f}",
+            "It may be mirrored or scaled.",
         )
     below = np.abs(camera.K[[1, 2, 2], [0, 0, 1]]).max()
     if below > 1e-6 or camera.K[0, 0] <= 0 or camera.K[1, 1] <= 0:
-        raise CameraError("an upper-triangular K", str(camera.K.tolist()), "It may be transposed (MATLAB files).")
+        raise CameraError(
+            "an upper-triangular K", str(camera.K.tolist()), "It may be transposed (MATLAB files)."
+        )
 
 
 def project_points(
@@ -61,7 +65,9 @@ def pixel_rays(
     `columns` and `rows` are (first, end). Rays are scaled so that z_cam = 1: a hit's parameter is its depth (metres).
     """
     if any(camera.distortion):
-        raise CameraError("an undistorted camera", str(camera.distortion), "Undistort the image before rendering.")
+        raise CameraError(
+            "an undistorted camera", str(camera.distortion), "Undistort the image before rendering."
+        )
     to_world = (camera.R.T @ np.linalg.inv(camera.K)).astype(np.float32)
     x = np.arange(*columns, dtype=np.float32)[:, None] * to_world[:, 0]
     y = np.arange(*rows, dtype=np.float32)[:, None] * to_world[:, 1] + to_world[:, 2]

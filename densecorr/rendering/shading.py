@@ -12,7 +12,8 @@ def vertex_normals(V: Float[np.ndarray, "V 3"], F: Int[np.ndarray, "F 3"]) -> Fl
     corners = V[F]
     area_normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = np.stack(
-        [np.bincount(F.ravel(), np.repeat(area_normal[:, axis], 3), minlength=len(V)) for axis in range(3)], axis=1
+        [np.bincount(F.ravel(), np.repeat(area_normal[:, axis], 3), minlength=len(V)) for axis in range(3)],
+        axis=1,
     )
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
 

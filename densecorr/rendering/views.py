@@ -95,7 +95,12 @@ def read_views(folder: Path) -> Views:
         raise ArtifactError("rendered views", f"{folder} ({error})", "Name a `render` artifact.") from error
     cameras = [
         Camera(
-            np.array(r["K"]), np.array(r["R"]), np.array(r["t"]), r["width"], r["height"], tuple(r["distortion"])
+            np.array(r["K"]),
+            np.array(r["R"]),
+            np.array(r["t"]),
+            r["width"],
+            r["height"],
+            tuple(r["distortion"]),
         )
         for r in rows
     ]

@@ -75,7 +75,9 @@ def sample_batch(
     return augment(batch, mirror, settings, generator)
 
 
-def augment(batch: Batch, mirror: Int[Tensor, " K"], settings: Augmentation, generator: torch.Generator) -> Batch:
+def augment(
+    batch: Batch, mirror: Int[Tensor, " K"], settings: Augmentation, generator: torch.Generator
+) -> Batch:
     """One random similarity, flip and colour change an image; points that leave the crop lose their label.
 
     Where the hint tells the silhouette, `known` turns False: finding it is then no task.
@@ -103,7 +105,9 @@ def augment(batch: Batch, mirror: Int[Tensor, " K"], settings: Augmentation, gen
     images = (batch.images * gain + offset).clamp(0, 1)
     xy = batch.xy @ forward.transpose(1, 2) + shift[:, None]
     inside = (xy.abs() < 0.99).all(dim=-1)
-    vertex = torch.where((flip < 0)[:, None] & (batch.vertex >= 0), mirror[batch.vertex.clamp(min=0)], batch.vertex)
+    vertex = torch.where(
+        (flip < 0)[:, None] & (batch.vertex >= 0), mirror[batch.vertex.clamp(min=0)], batch.vertex
+    )
     silhouettes = grid_sample(batch.silhouettes[:, None], grid, align_corners=False)[:, 0]
     told = batch.known & (torch.rand(n, generator=generator) < settings.hint)
     return Batch(

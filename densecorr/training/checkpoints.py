@@ -11,7 +11,12 @@ from torch import Tensor, nn
 from ..config import to_jsonable
 from ..errors import ArtifactError
 
-MODEL_FILE, CONFIG_FILE, STATE_FILE, LOOP_FILE = "model.safetensors", "config.json", "state.safetensors", "loop.json"
+MODEL_FILE, CONFIG_FILE, STATE_FILE, LOOP_FILE = (
+    "model.safetensors",
+    "config.json",
+    "state.safetensors",
+    "loop.json",
+)
 
 
 def save_model(folder: Path, model: nn.Module, config: dict[str, Any]) -> None:
@@ -65,7 +70,9 @@ def load_training_state(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> dict[str, Any] | None:
     """Restore the newest whole state into model and optimizer; None when there is none."""
-    found = next((folder / name for name in ("latest", "previous") if (folder / name / LOOP_FILE).exists()), None)
+    found = next(
+        (folder / name for name in ("latest", "previous") if (folder / name / LOOP_FILE).exists()), None
+    )
     if found is None:
         return None
     tensors = load_file(found / STATE_FILE)

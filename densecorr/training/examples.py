@@ -43,7 +43,13 @@ class Examples:
 
 
 def write_examples(
-    folder: Path, instances: Iterable[LabelledInstance], count: int, size: int, padding: float, n_points: int, seed: int
+    folder: Path,
+    instances: Iterable[LabelledInstance],
+    count: int,
+    size: int,
+    padding: float,
+    n_points: int,
+    seed: int,
 ) -> Examples:
     """Crop every instance into arrays under `folder`; of more than `n_points` points, a seeded sample is kept.
 
@@ -55,7 +61,9 @@ def write_examples(
     if (folder / "examples.json").exists():
         return read_examples(folder)
     if count == 0:
-        raise TrainingError("labelled instances to train on", "none", "Loosen the label filters, or check the split.")
+        raise TrainingError(
+            "labelled instances to train on", "none", "Loosen the label filters, or check the split."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     shapes = {
         "images": ((count, size, size, 3), np.uint8),

@@ -48,7 +48,10 @@ def synthetic_instances(
     for index in range(settings.images):
         rng = np.random.default_rng([settings.seed, index])
         low, high = settings.azimuths[rng.integers(len(settings.azimuths))]
-        azimuth, elevation = math.radians(rng.uniform(low, high)), math.radians(rng.uniform(*settings.elevation))
+        azimuth, elevation = (
+            math.radians(rng.uniform(low, high)),
+            math.radians(rng.uniform(*settings.elevation)),
+        )
         direction = view_direction(azimuth, elevation)
         focal = settings.size * rng.uniform(1.2, 2.6)
         camera = framing_camera(V, middle, direction, focal, settings.size, rng.uniform(0.06, 0.2))

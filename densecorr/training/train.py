@@ -43,7 +43,7 @@ class TrainSettings:
     steps: int = 600
     batch_size: int = 16
     synthetic_batch: int = 4
-    points: int = 128
+    points: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     schedule: Literal["cosine", "step"] = "cosine"
@@ -78,7 +78,9 @@ def learning_rate_at(step: int, settings: TrainSettings) -> float:
     warm = max(1, settings.steps // 10)
     if step < warm:
         return settings.learning_rate * (step + 1) / warm
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, settings.steps - warm)))
+    return (
+        settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, settings.steps - warm)))
+    )
 
 
 def train(
@@ -106,7 +108,9 @@ def train(
     torch.manual_seed(settings.seed)
     device = torch.device(settings.device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise SettingsError("a CUDA device", "none here", "Set device = 'cpu', or install a CUDA build of torch.")
+        raise SettingsError(
+            "a CUDA device", "none here", "Set device = 'cpu', or install a CUDA build of torch."
+        )
     model = CseModel(settings.model, torch.from_numpy(level.basis).float()).to(device)
     model = model.to(memory_format=torch.channels_last)
     rule = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
@@ -135,14 +139,21 @@ def train(
         if uses_synthetic and synthetic is not None:
             parts.append(
                 sample_batch(
-                    synthetic, settings.synthetic_batch, settings.points, mirror, settings.augmentation, generator
+                    synthetic,
+                    settings.synthetic_batch,
+                    settings.points,
+                    mirror,
+                    settings.augmentation,
+                    generator,
                 )
             )
         scored = score_batches(model, parts, settings, geometry)
         terms = settings.loss(scored[0], scored[1] if len(scored) > 1 else None, geometry)
         if not is_finite(terms):
             values = {name: float(term.detach()) for name, term in terms.items()}
-            raise TrainingError(f"a finite loss at step {step}", str(values), "Lower the learning rate; use fp32.")
+            raise TrainingError(
+                f"a finite loss at step {step}", str(values), "Lower the learning rate; use fp32."
+            )
         loss = torch.stack(list(terms.values())).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -199,7 +210,10 @@ def score_batches(
 
 
 def _score(
-    pixel: Float[Tensor, "B E h w"], logit: Float[Tensor, "B h w"], batch: Batch, vertices: Float[Tensor, "K E"]
+    pixel: Float[Tensor, "B E h w"],
+    logit: Float[Tensor, "B h w"],
+    batch: Batch,
+    vertices: Float[Tensor, "K E"],
 ) -> Scored:
     side = pixel.shape[-1]
     at_points = grid_sample(pixel, batch.xy[:, None], align_corners=False, padding_mode="border")[:, :, 0]

@@ -1,0 +1,61 @@
+"""`densecorr ingest`: a COCO, LVIS or DensePose file as a data set."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from densecorr.datasets import CocoSettings, Dataset
+
+from .progress import Progress
+from .session import say
+from .stage import SourceFolder, SourcePath, Stage, StageInputs
+
+BYTES_PER_JSON_BYTE = 0.5  # tables compressed, the untouched fields kept beside them; measured
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """Read a COCO, LVIS or DensePose file, check every row, and keep it as tables; images stay where they are."""
+
+    annotations: SourcePath
+    """The JSON file."""
+    images: SourceFolder
+    """The folder that its file names start in."""
+    source: str = "coco"
+    """The data set's name; ids become SOURCE/ORIGINAL ID."""
+    settings: Dataset = field(default_factory=CocoSettings)
+
+
+def write(out: Path, inputs: StageInputs, command: Ingest, progress: Progress) -> None:
+    """Fill the folder `out`: images, instances, labels and cameras tables, dataset.json; bad rows in quarantine."""
+    from densecorr.datasets.coco import read_coco
+    from storage.tables import write_tables
+
+    tables = read_coco(
+        inputs.path("annotations"), inputs.path("images"), command.source, command.settings, progress
+    )
+    write_tables(
+        out,
+        {
+            "images": tables.images,
+            "instances": tables.instances,
+            "labels": tables.labels,
+            "cameras": tables.cameras,
+        },
+    )
+    (out / "dataset.json").write_text(json.dumps(tables.info, indent=1) + "\n", encoding="utf-8")
+    say(
+        f"{command.source}: {len(tables.images)} images, {len(tables.instances)} instances, "
+        f"{len(tables.labels)} label sets"
+    )
+    if len(tables.quarantine):
+        write_tables(out, {"quarantine": tables.quarantine})
+        say(f"{command.source}: {len(tables.quarantine)} bad rows set aside in quarantine.parquet")
+
+
+def estimate_bytes(command: Ingest, inputs: StageInputs) -> int:
+    """Disk the data set will need; the images are not copied."""
+    return int(inputs.path("annotations").stat().st_size * BYTES_PER_JSON_BYTE)
+
+
+STAGE = Stage("ingest", Ingest, version=1, write=write, estimate_bytes=estimate_bytes)
