@@ -8,8 +8,11 @@ import importlib.util
 import ipaddress
 import logging
 import os
+import signal
 import socket
 import sys
+import webbrowser
+from types import FrameType
 from typing import Any
 
 from densecorr.errors import DependencyError, SettingsError
@@ -93,17 +96,30 @@ def open_app(
         url = f"http://{address}:{port}/datasets/{name}"
         print(f"FiftyOne shows '{name}' at {url}" + ("; Ctrl-C ends it." if wait else ""), flush=True)
         if browser:
-            import webbrowser
-
             webbrowser.open(url)
         if wait:
-            session.wait(-1)
-    except KeyboardInterrupt:
-        session.close()
+            _wait_for_the_user(session)
     except BaseException:
         session.close()
         raise
     return session
+
+
+def _wait_for_the_user(session: Any) -> None:
+    """Serve until Ctrl-C, or until the process is asked to end, then close: the servers must not be left behind."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        session.wait(-1)
+    except KeyboardInterrupt:
+        print("closing FiftyOne (a few seconds)", flush=True)
+        session.close()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def check_address(address: str, port: int) -> None:

@@ -9,7 +9,6 @@ FiftyOne colours a `Keypoint` as a whole, so the points of one label set are gro
 colour as an attribute, which the data set's colour scheme maps to itself.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt8
 
-from densecorr.errors import DatasetNotFoundError, SettingsError
+from densecorr.errors import SettingsError
+from storage.datasets import read_dataset_info
 from storage.tables import read_table, table_to_records
 
 from .app import import_fiftyone
@@ -187,14 +187,9 @@ def image_root(dataset_folder: Path) -> Path:
     """The absolute folder that the data set's image names are relative to.
 
     Raises:
-        DatasetNotFoundError: no dataset.json.
+        DatasetNotFoundError: the folder is not a data set.
     """
-    path = dataset_folder / "dataset.json"
-    if not path.is_file():
-        raise DatasetNotFoundError(
-            "a data set artifact", f"no {path.name} in {dataset_folder}", "Give its id or its tag."
-        )
-    return (dataset_folder / json.loads(path.read_text())["image_root"]).absolute()
+    return (dataset_folder / read_dataset_info(dataset_folder).get("image_root", "")).absolute()
 
 
 def _rows_by(table: pa.Table, column: str) -> dict[str, list[int]]:

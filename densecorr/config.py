@@ -1,7 +1,7 @@
 """Settings (frozen dataclasses) to plain data and strictly back.
 
-JSON and TOML hold the same plain data, so one pair of functions serves manifests, checkpoints and pipeline files.
-A union of dataclasses is told apart by each member's `kind: Literal["..."]`.
+JSON and TOML hold the same plain data, so one pair of functions serves manifests, checkpoints and pipeline
+files. A union of dataclasses is told apart by each member's `kind: Literal["..."]`.
 """
 
 import difflib

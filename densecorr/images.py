@@ -1,7 +1,7 @@
 """Reading, writing, cropping and resizing images; the one place that knows the pixel convention.
 
-Positions are `(x, y)` in pixels with centres at integers: an image spans [-0.5, W - 0.5]. A COCO box (x, y, w, h)
-counts edges instead (its pixel 0 spans [0, 1]), so its corner (x, y) lies at (x - 0.5, y - 0.5) here.
+Positions are `(x, y)` in pixels with centres at integers: an image spans [-0.5, W - 0.5]. A COCO box
+(x, y, w, h) counts edges instead (its pixel 0 spans [0, 1]), so its corner (x, y) lies at (x - 0.5, y - 0.5) here.
 """
 
 import warnings
@@ -36,7 +36,7 @@ def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
                 return np.asarray(image.convert("RGB"))
     except FileNotFoundError as error:
         raise ImageError("an image file", f"no file at {path}", "Check the image folder.") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError("a readable image", f"{path} ({error})", "Replace the damaged file.") from error
 
 
@@ -80,7 +80,7 @@ def box_of_silhouette(silhouette: Bool[np.ndarray, "H W"]) -> tuple[float, float
 
 @dataclass(frozen=True)
 class CropFrame:
-    """A square crop: its corner (x0, y0) in COCO edge coordinates, its scale (crop pixels a pixel), its size."""
+    """A square crop: corner (x0, y0) in COCO edge coordinates, scale (crop pixels a pixel) and size."""
 
     x0: float
     y0: float
@@ -89,7 +89,7 @@ class CropFrame:
 
 
 def crop_frame(xywh: tuple[float, float, float, float], size: int, padding: float = 0.1) -> CropFrame:
-    """The square around a COCO box, its longer side enlarged by `padding` on both ends, resized to `size` pixels."""
+    """The square around a COCO box, its longer side enlarged by `padding` at both ends, as `size` pixels."""
     x, y, w, h = xywh
     side = max(w, h, 1.0) * (1.0 + 2.0 * padding)
     return CropFrame(x + w / 2 - side / 2, y + h / 2 - side / 2, size / side, size)

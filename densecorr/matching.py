@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from .errors import SettingsError
 
@@ -21,16 +22,13 @@ def nearest_vertices(
 ) -> Int[Tensor, " P"]:
     """The vertex of largest inner product for each pixel; the lowest id among equals.
 
-    On the CPU faiss's fused L2 kernel does it: adding one coordinate that gives every vertex the same length turns
-    the nearest neighbour into the largest product (Bachrach et al. 2014). Elsewhere the product is taken in chunks.
+    On the CPU faiss's fused L2 kernel does it: adding one coordinate that gives every vertex the same length
+    turns the nearest neighbour into the largest product (Bachrach et al. 2014). Elsewhere the product is taken in
+    chunks.
     """
     if pixel_embedding.device.type == "cpu":
         return _nearest_by_faiss(pixel_embedding.detach(), vertex_embedding.detach())
-    best = [
-        (pixel_embedding[start : start + chunk] @ vertex_embedding.T).argmax(dim=1)
-        for start in range(0, len(pixel_embedding), chunk)
-    ]
-    return torch.cat(best) if best else torch.empty(0, dtype=torch.int64, device=pixel_embedding.device)
+    return _nearest_by_product(pixel_embedding.detach(), vertex_embedding.detach(), chunk)
 
 
 def _nearest_by_faiss(pixels: Float[Tensor, "P E"], vertices: Float[Tensor, "V E"]) -> Int[Tensor, " P"]:
@@ -39,10 +37,21 @@ def _nearest_by_faiss(pixels: Float[Tensor, "P E"], vertices: Float[Tensor, "V E
     squared = vertices.float().square().sum(dim=1)
     lift = (squared.max() - squared).clamp(min=0).sqrt()[:, None]
     lifted = torch.cat([vertices.float(), lift], dim=1).contiguous()
-    queries = torch.cat([pixels.float(), torch.zeros(len(pixels), 1)], dim=1).contiguous()
+    # a query's length changes nothing; at the vertices' length, distances keep the most digits of the product
+    directions = normalize(pixels.float(), dim=1) * squared.max().sqrt()
+    queries = torch.cat([directions, torch.zeros(len(pixels), 1)], dim=1).contiguous()
     index = faiss.IndexFlatL2(lifted.shape[1])
     index.add(lifted.numpy())
     return torch.from_numpy(index.search(queries.numpy(), 1)[1][:, 0].copy())
+
+
+def _nearest_by_product(
+    pixels: Float[Tensor, "P E"], vertices: Float[Tensor, "V E"], chunk: int
+) -> Int[Tensor, " P"]:
+    best = [
+        (pixels[start : start + chunk] @ vertices.T).argmax(dim=1) for start in range(0, len(pixels), chunk)
+    ]
+    return torch.cat(best) if best else torch.empty(0, dtype=torch.int64, device=pixels.device)
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ class ViewFeatures:
         rows: (N_rows, C) unit vectors.
         starts: (n_views + 1,) where each view's rows begin.
         cell: (n_views, K) the row of the cell that each of K vertices falls into, -1 where it is not visible.
-        owner: (N_rows,) index in [0, K) of the visible vertex that projects nearest the cell's centre, -1 for none.
+        owner: (N_rows,) index in [0, K) of the visible vertex that projects nearest the cell's centre, -1 if none.
         vertices: (K,) template vertex ids.
         angles: (n_views, 2) azimuth and elevation of each view, degrees.
     """
@@ -67,7 +76,7 @@ class ViewFeatures:
 
     def select(self, views: np.ndarray) -> "ViewFeatures":
         """Only these views, in this order."""
-        keep = [np.arange(self.starts[view], self.starts[view + 1]) for view in views]
+        keep = [np.arange(int(self.starts[view]), int(self.starts[view + 1])) for view in views]
         starts = np.concatenate([[0], np.cumsum([len(rows) for rows in keep])])
         index = torch.from_numpy(np.concatenate(keep)) if keep else torch.empty(0, dtype=torch.int64)
         shift = torch.from_numpy(starts[:-1] - self.starts[views])[:, None]
@@ -84,7 +93,7 @@ class ViewFeatures:
 
 @dataclass(frozen=True)
 class Matches:
-    """Per query: index of its vertex in [0, K), its score, and the pooled scores of all K vertices when asked for."""
+    """Per query: the index of its vertex in [0, K), its score, and the view that score comes from."""
 
     vertex: Tensor
     score: Tensor
@@ -92,7 +101,7 @@ class Matches:
 
 
 def row_similarity(queries: Float[Tensor, "P C"], views: ViewFeatures) -> Float[Tensor, "P N"]:
-    """Cosine similarity of unit queries with every foreground cell of every view (SHIC eq. 2 before pooling)."""
+    """Cosine similarity of unit queries with each foreground cell of each view (SHIC eq. 2 before pooling)."""
     return queries @ views.rows.T
 
 
@@ -109,8 +118,8 @@ def best_view(similarity: Float[Tensor, "P N"], views: ViewFeatures) -> int:
 def match_rows(similarity: Float[Tensor, "P N"], views: ViewFeatures) -> Matches:
     """The best vertex of each query under max pooling, found on cells instead of vertices.
 
-    Vertices of a view that share a cell share its feature, so the best cell's owner is the best vertex: exact, and
-    as many times cheaper as there are vertices in a cell. Ties in a cell go to the vertex nearest its centre.
+    Vertices of a view that share a cell share its feature, so the best cell's owner is the best vertex: exact,
+    and as many times cheaper as there are vertices in a cell. Ties in a cell go to the vertex nearest its centre.
     """
     score, row = similarity.masked_fill(views.owner[None] < 0, -2.0).max(dim=1)
     view = torch.from_numpy(np.searchsorted(views.starts, row.numpy(), side="right") - 1)
@@ -123,9 +132,9 @@ def pool_vertices(
     pooling: Pooling,
     vertices: Int[Tensor, " K"] | None = None,
 ) -> Float[Tensor, "P K"]:
-    """Pooled score of each query with each vertex (SHIC eq. 2), over the views that see the vertex; -2 if none does.
+    """Pooled score of each query with each vertex (SHIC eq. 2), over the views that see the vertex.
 
-    `vertices` restricts the answer to some of [0, K).
+    It is -2 where no view does. `vertices` restricts the answer to some of [0, K).
     """
     if pooling not in ("max", "mean"):
         raise SettingsError(

@@ -105,7 +105,7 @@ class Status:
         else:
             url, origin = configured
             print(f"server  {url} ({origin}), {'answers' if answers(url) else 'does not answer'}")
-        store = session.open_store()
+        store = session.store
         print(f"store   {store.place.uri}, {len(store.list())} artifacts")
         print(f"state   {state_folder()} (logs, the server's address)")
 

@@ -32,10 +32,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(help_text())
         return 0 if rest else 2
     name, *rest = rest
+    _share_cores()
     session = Session(store_uri(options.store), options.track)
     with log_to_file("".join(c if c.isalnum() or c == "-" else "_" for c in name)) as log:
         logger.info("densecorr %s", " ".join(given))
         return _run(name, rest, session, log)
+
+
+def _share_cores() -> None:
+    """Numeric libraries take half the cores, and sleep when they wait: a pipeline runs two stages at once.
+
+    The user's own setting stays. It must happen before torch, numpy or faiss start their threads.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 
 
 def _run(name: str, arguments: list[str], session: Session, log: Path) -> int:

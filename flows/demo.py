@@ -28,7 +28,7 @@ class Demo:
     """
 
     size: Literal["small", "standard", "full"] = "standard"
-    """small: under 2 minutes, for a check that all works; its figures mean nothing. full: more data, longer training."""
+    """small: under 2 minutes, to see that all works; its figures mean nothing. full: more data, longer training."""
     full: bool = False
     """The full size with seeds 0, 1 and 2 (up to 40 minutes on 2 cores)."""
     seed: int = 0

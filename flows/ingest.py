@@ -28,6 +28,8 @@ class Ingest:
 
 def write(out: Path, inputs: StageInputs, command: Ingest, progress: Progress) -> None:
     """Fill the folder `out`: images, instances, labels and cameras tables, dataset.json; bad rows in quarantine."""
+    import pyarrow.parquet as pq
+
     from densecorr.datasets.coco import read_coco
     from storage.tables import write_tables
 
@@ -49,7 +51,7 @@ def write(out: Path, inputs: StageInputs, command: Ingest, progress: Progress) -
         f"{len(tables.labels)} label sets"
     )
     if len(tables.quarantine):
-        write_tables(out, {"quarantine": tables.quarantine})
+        pq.write_table(tables.quarantine, out / "quarantine.parquet", compression="zstd")
         say(f"{command.source}: {len(tables.quarantine)} bad rows set aside in quarantine.parquet")
 
 

@@ -1,4 +1,4 @@
-"""`densecorr predict`: vertex maps, overlays and pred.json of a trained model on images, folders or a COCO file's boxes."""
+"""`densecorr predict`: vertex maps, overlays and pred.json of a trained model on images or folders."""
 
 import json
 from collections.abc import Iterator

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from storage.artifacts import Store
     from storage.lineage import LineageNode
+    from storage.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,16 @@ def _template_folders(store: "Store", artifacts: Sequence[str], templates: Seque
         yield store.path(store.resolve(text))
     for artifact in artifacts:
         for node in _nodes(store.lineage(artifact)):
-            if node.stage == "template" and not node.missing:
+            if node.stage is not None and not node.missing and _is_template(store.manifest(node.key)):
                 yield store.path(node.key)
     for manifest in sorted(store.list(), key=lambda one: one.created, reverse=True):
-        if manifest.stage == "template":
+        if _is_template(manifest):
             yield store.path(manifest.artifact_id)
+
+
+def _is_template(manifest: "Manifest") -> bool:
+    """Whether an artifact is a template, whatever stage of whoever's made it."""
+    return any(file.path == "template.json" for file in manifest.files)
 
 
 def _nodes(node: "LineageNode") -> Iterator["LineageNode"]:

@@ -35,6 +35,7 @@ from .pipeline import RunSettings, read_pipeline, with_ids
 from .progress import stop_requested
 from .registry import load_stage
 from .server import TEMPORARY_VARIABLE
+from .session import say
 from .stage import Stage
 
 log = logging.getLogger("densecorr")  # client_environment has Prefect send its records to the server
@@ -140,8 +141,15 @@ def _submit_all(
             future = run_node.submit(node.key, node.verb, to_jsonable(node.command), needs, store)
             running[future] = node.key
         future = next(as_completed(list(running)))
-        future.result()  # raises the stage's own error
-        done[running.pop(future)] = future
+        key = running.pop(future)
+        try:
+            future.result()
+        except Exception as error:
+            if running:  # else the error is all there is to say
+                say(f"{key}: {error}")
+                say(f"{key} failed; {', '.join(running.values())} will be finished, nothing else is started")
+            raise
+        done[key] = future
     return done
 
 

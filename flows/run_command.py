@@ -37,7 +37,7 @@ class Run:
         if self.dry_run:
             from .plan import format_plan, plan_pipeline
 
-            store = session.open_store()
+            store = session.store
             print(format_plan(plan_pipeline(pipeline, store), store))
             return
         results = run_file(self.pipeline, session)
@@ -63,7 +63,7 @@ def run_one(stage: Stage, verb: str, command: Any, session: Session) -> StageRes
         if session.track == "auto":
             say("no Prefect server answers: running without tracking (`densecorr up` starts one)")
         with stopping_on_signals():
-            return execute(stage, command, session.open_store())
+            return execute(stage, command, session.store)
     with tracking_server() as url, stopping_on_signals():
         from . import run
 
@@ -73,7 +73,7 @@ def run_one(stage: Stage, verb: str, command: Any, session: Session) -> StageRes
 
 
 def _run_directly(pipeline: Pipeline, session: Session) -> dict[str, StageResult]:
-    store = session.open_store()
+    store = session.store
     results: dict[str, StageResult] = {}
     with stopping_on_signals():
         for node in pipeline.nodes:

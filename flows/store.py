@@ -20,7 +20,7 @@ class Ls:
         from storage.commands import list_artifacts
         from storage.reports import format_artifacts
 
-        print(format_artifacts(list_artifacts(session.open_store(), self.stage)))
+        print(format_artifacts(list_artifacts(session.store, self.stage)))
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Show:
         from storage.commands import show
         from storage.reports import format_details
 
-        print(format_details(show(session.open_store(), self.artifact)))
+        print(format_details(show(session.store, self.artifact)))
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Lineage:
         from storage.commands import lineage
         from storage.reports import format_lineage
 
-        print(format_lineage(lineage(session.open_store(), self.artifact)))
+        print(format_lineage(lineage(session.store, self.artifact)))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Verify:
         from storage.commands import verify
         from storage.reports import format_verify
 
-        result = verify(session.open_store(), self.artifact)
+        result = verify(session.store, self.artifact)
         print(format_verify(result))
         return 1 if result.problems else 0
 
@@ -84,7 +84,7 @@ class Gc:
         from storage.commands import gc
         from storage.reports import format_gc
 
-        print(format_gc(gc(session.open_store(), delete=self.delete, min_age_s=self.min_age_s)))
+        print(format_gc(gc(session.store, delete=self.delete, min_age_s=self.min_age_s)))
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Tag:
         """Print the full id."""
         from storage.commands import tag
 
-        print(tag(session.open_store(), self.name, self.artifact))
+        print(tag(session.store, self.name, self.artifact))
 
 
 StoreCommand = OmitSubcommandPrefixes[

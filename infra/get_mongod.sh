@@ -43,7 +43,7 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 SOURCES
     apt() {
         apt-get --quiet --quiet -o Dir::Etc::sourcelist="$draft/apt/bullseye.sources" -o Dir::Etc::sourceparts=/dev/null \
-            -o Dir::State::lists="$draft/apt/lists" -o Dir::Cache="$draft/apt/cache" -o Acquire::Check-Valid-Until=false \
+            -o Dir::State::lists="$draft/apt/lists" -o Dir::Cache="$draft/apt/cache" \
             -o APT::Sandbox::User=root -o Acquire::Languages=none "$@" >&2
     }
     apt update

@@ -43,7 +43,7 @@ class Rejects:
         return pa.table(self._rows, schema=QUARANTINE)
 
 
-def check_box(xywh: Sequence[float]) -> tuple[float, float, float, float]:
+def check_box(xywh: Sequence[float | int]) -> tuple[float, float, float, float]:
     """A COCO box (x, y, w, h) of four finite numbers, w and h not negative.
 
     Raises:
@@ -51,7 +51,7 @@ def check_box(xywh: Sequence[float]) -> tuple[float, float, float, float]:
     """
     if len(xywh) != 4 or not all(map(math.isfinite, xywh)):
         raise AnnotationError("a box of four finite numbers", str(list(xywh)), "Write x, y, width, height.")
-    x, y, w, h = xywh
+    x, y, w, h = map(float, xywh)
     if w < 0 or h < 0:
         raise AnnotationError(
             "a box of width and height at least 0",
@@ -61,7 +61,7 @@ def check_box(xywh: Sequence[float]) -> tuple[float, float, float, float]:
     return (x, y, w, h)
 
 
-def check_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) -> None:
+def check_polygons(polygons: Sequence[Sequence[float | int]], height: int, width: int) -> None:
     """Polygons of at least three points, near the image.
 
     Raises:

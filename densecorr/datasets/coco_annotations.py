@@ -17,7 +17,7 @@ from .coco_types import CocoAnnotation, CocoSettings, Rle, id_text
 from .densepose import LABEL_FIELDS, check_points, has_points, label_table
 from .segmentations import compress_segmentation, silhouette_area, silhouette_box
 
-CHUNK = 8192  # annotations decoded at once
+CHUNK = 2048  # annotations decoded at once
 _decoder = msgspec.json.Decoder(CocoAnnotation)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from ..errors import AnnotationError, SettingsError
 from .checks import Rejects
-from .coco_json import CocoFile, raw_text, row_fields
+from .coco_json import CocoFile, decode_value, raw_text, row_fields
 from .coco_types import CocoCategory, CocoSettings, Id, id_text
 
 _decoder = msgspec.json.Decoder(CocoCategory)
@@ -49,13 +49,14 @@ def read_categories(file: CocoFile, wanted: tuple[str, ...], rejects: Rejects) -
             except msgspec.DecodeError as error:
                 raise AnnotationError("a category of COCO's form", str(error), "Correct the row.") from error
             id_ = id_text(category.id)
+            row = decode_value(raw)
             if id_ in names:
                 raise AnnotationError("every category id once", f"{id_} again", "Number the categories anew.")
         except AnnotationError as error:
             rejects.add("category", id_, None, error, raw_text(raw))
             continue
         names[id_] = category.name
-        rows.append(msgspec.json.decode(raw))
+        rows.append(row)
         tokens[id_] = bytes(fields["id"])
     for name in wanted:
         if name not in names.values():

@@ -160,14 +160,14 @@ def _inspect(image: CocoImage, root: Path, check: bool) -> _File:
     candidates = _candidates(image)
     for uri in candidates:
         path = root / uri
-        if not path.is_file():
-            continue
         try:
+            if not path.is_file():
+                continue
             with path.open("rb") as file:
                 size = _size(file) if check else None
                 file.seek(0)
                 return _File(uri, hashlib.file_digest(file, "sha256").hexdigest(), size, None)
-        except (OSError, SyntaxError, ValueError) as error:  # what PIL raises for damaged headers
+        except (OSError, SyntaxError, ValueError) as error:  # PIL's for damaged headers, and names too long
             return _File(uri, None, None, f"an unreadable file {path} ({error})")
     if not candidates:
         return _File("", None, None, "neither file_name nor coco_url nor flickr_url")

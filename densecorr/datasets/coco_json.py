@@ -15,7 +15,7 @@ from ..errors import AnnotationError, DatasetNotFoundError
 from .coco_types import ABSENT
 
 NOT_A_NUMBER = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity|nan|inf)\b', re.DOTALL)
-MARK = rb'"\u0000'  # opens the text that stands for such a number; a NUL character, so no real text starts so
+MARK = rb'"\u0000densecorr:'  # opens the text that stands for such a number in the rows that hold one
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
@@ -63,8 +63,27 @@ def read_coco_file(path: Path) -> CocoFile:
             "Name the file with the annotations.",
         )
     rows = {name: _list_of(path, name, fields.pop(name, None)) for name in lists}
-    rest = {key: msgspec.json.decode(value) for key, value in fields.items()}
+    try:
+        rest = {key: decode_value(value) for key, value in fields.items()}
+    except AnnotationError as error:
+        expected, received, remedy = error.args
+        raise AnnotationError(f"{expected} in {path}", received, remedy) from error
     return CocoFile(path, rows["images"], rows["annotations"], rows["categories"], rest, absent)
+
+
+def decode_value(raw: msgspec.Raw) -> Any:
+    """Any value of the file as plain data.
+
+    Raises:
+        AnnotationError: it holds NaN or infinity, or text that is not Unicode.
+    """
+    _check_numbers(raw)
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError as error:
+        raise AnnotationError(
+            "Unicode text and numbers in range", str(error), "Correct the value."
+        ) from error
 
 
 def row_fields(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
@@ -73,10 +92,7 @@ def row_fields(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
     Raises:
         AnnotationError: not an object, or it holds NaN or infinity.
     """
-    if MARK in bytes(raw):
-        raise AnnotationError(
-            "numbers that JSON has", "NaN or infinity", "Write null, or leave the field out."
-        )
+    _check_numbers(raw)
     try:
         return _fields.decode(raw)
     except msgspec.DecodeError as error:
@@ -99,8 +115,15 @@ def pack_extra(fields: dict[str, msgspec.Raw], absent: list[str]) -> str:
 
 def raw_text(raw: msgspec.Raw) -> str:
     """A row as it stands in the file."""
-    text = re.sub(rb'"\\u0000([^"]*)"', rb"\1", bytes(raw))
+    text = re.sub(re.escape(MARK) + rb'([^"]*)"', rb"\1", bytes(raw))
     return text.decode("utf-8", "replace")
+
+
+def _check_numbers(raw: msgspec.Raw) -> None:
+    if MARK in bytes(raw):
+        raise AnnotationError(
+            "numbers that JSON has", "NaN or infinity", "Write null, or leave the field out."
+        )
 
 
 def _open(path: Path) -> Any:

@@ -171,7 +171,7 @@ def label_table(rows: list[dict[str, Any]]) -> pa.Table:
         _lists((np.arange(offsets[-1]) - first).astype(np.int32), offsets),
         _lists(xy[:, 0], offsets),
         _lists(xy[:, 1], offsets),
-        _lists(_flat(rows, "dp_vertex", lengths, -1).astype(np.int32), offsets),
+        _lists(_flat(rows, "dp_vertex", lengths, -1.0).astype(np.int32), offsets),
         column("dp_I", np.uint8),
         column("dp_U", np.float32),
         column("dp_V", np.float32),

@@ -58,8 +58,8 @@ def write_coco(
             label = None if index is None else label_table.slice(index, 1).to_pylist()[0]
             yield annotation_fields(row, label, naming, made_silhouettes)
 
-    lists: dict[str, Iterable[dict[str, Any]]] = {
-        "categories": categories,
+    lists: dict[str, Iterable[Any]] = {
+        "categories": [msgspec.Raw(json.dumps(category).encode()) for category in categories],
         "images": (image_fields(row, naming) for row in _rows(tables.images)),
         "annotations": annotations(),
     }
@@ -77,7 +77,7 @@ def write_coco(
         part.unlink(missing_ok=True)
 
 
-def _write(file: BinaryIO, head: dict[str, Any], lists: dict[str, Iterable[dict[str, Any]]]) -> None:
+def _write(file: BinaryIO, head: dict[str, Any], lists: dict[str, Iterable[Any]]) -> None:
     """The file's object, one row a line."""
     opening = b"{\n"
     for key, value in head.items():

@@ -1,5 +1,6 @@
 """COCO's three forms of a segmentation (polygons, runs, compressed runs) as one: compressed runs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from .checks import check_polygons, check_rle
@@ -7,7 +8,7 @@ from .coco_types import Rle
 
 
 def compress_segmentation(
-    segmentation: list[list[float]] | Rle | None, height: int, width: int
+    segmentation: Sequence[Sequence[float | int]] | Rle | None, height: int, width: int
 ) -> dict[str, Any] | None:
     """The silhouette {"size": [h, w], "counts": text} of a segmentation; None for none or an empty one.
 

@@ -1,6 +1,6 @@
 """What a feature extractor is."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -8,6 +8,7 @@ from torch import Tensor
 from ..errors import ImageError
 
 
+@runtime_checkable
 class FeatureExtractor(Protocol):
     """Images to a feature grid; column j is centred on x = (j + 0.5) * stride - 0.5.
 
@@ -19,7 +20,7 @@ class FeatureExtractor(Protocol):
     def __call__(
         self, images: Float[Tensor, "B 3 H W"], silhouettes: Bool[Tensor, "B H W"], keys: list[str]
     ) -> Float[Tensor, "B C h w"]:
-        """`images` are RGB in [0, 1]; H and W are multiples of `stride`; `keys` seed any noise, one an image."""
+        """`images` are RGB in [0, 1]; H and W are multiples of `stride`; `keys` seed noise, one an image."""
         ...
 
 

@@ -1,9 +1,9 @@
 """The offline extractor: no weights, no download. A baseline, and no more than that.
 
-It describes a pixel by where it lies in the object's outline and by the image gradients around it: shape contexts
-(Belongie et al. 2002) of the silhouette, position in the silhouette's box, distance to the outline, and DAISY-like
-oriented gradients (Tola et al. 2010). Textures mean little to it; outlines mean a lot, so that it confuses front with
-back and near with far limbs.
+It describes a pixel by where it lies in the object's outline and by the image gradients around it: shape
+contexts (Belongie et al. 2002) of the silhouette, position in the silhouette's box, distance to the outline, and
+DAISY-like oriented gradients (Tola et al. 2010). Textures mean little to it; outlines mean a lot, so that it
+confuses front with back and near with far limbs.
 """
 
 import math
@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
+from ..errors import SettingsError
 from .protocol import check_divisible
 
 
@@ -24,7 +25,8 @@ from .protocol import check_divisible
 class SilhouetteFeatures:
     """Settings of the offline extractor. Each part is L2-normalised and then weighted.
 
-    `radii` are shares of the silhouette's size (the longer side of its box); the outermost ring sees most of it.
+    `radii` are shares of the silhouette's size (the longer side of its box); the outermost ring sees most of
+    it.
     """
 
     kind: Literal["silhouette"] = "silhouette"
@@ -37,7 +39,13 @@ class SilhouetteFeatures:
     gradient_weight: float = 0.2
 
     def load(self, device: str = "cpu") -> "SilhouetteExtractor":
-        """The extractor itself; `device` is where the images will be."""
+        """The extractor itself; `device` is where the images will be.
+
+        Raises:
+            SettingsError: an odd stride (areas are summed at half resolution).
+        """
+        if self.stride < 2 or self.stride % 2:
+            raise SettingsError("an even stride", str(self.stride), "Correct the extractor's stride.")
         return SilhouetteExtractor(self, device)
 
 
@@ -87,12 +95,14 @@ def shape_context(
     height, width = mask.shape
     grid = avg_pool2d(mask[None, None].float(), 2)[0, 0]  # half resolution is plenty for areas
     spectrum, shape = _bin_spectra(
-        tuple(grid.shape), tuple(round(r * size / 2, 1) for r in radii), n_angles, mask.device.type
+        (grid.shape[0], grid.shape[1]),
+        tuple(round(r * size / 2, 1) for r in radii),
+        n_angles,
+        mask.device.type,
     )
-    covered = torch.fft.irfft2(torch.fft.rfft2(grid, s=shape) * spectrum, s=shape)[
-        :, : height // 2, : width // 2
-    ]
-    return avg_pool2d(covered[None], stride // 2)[0].clamp(0, 1)
+    covered = torch.fft.irfft2(torch.fft.rfft2(grid, s=shape) * spectrum, s=shape)
+    inside = covered[None, :, : height // 2, : width // 2]
+    return avg_pool2d(inside, stride // 2)[0].clamp(0, 1)
 
 
 @lru_cache(maxsize=64)
@@ -101,7 +111,7 @@ def _bin_spectra(
 ) -> tuple[Tensor, tuple[int, int]]:
     """Transforms of the normalised bin indicators, flipped so that a product correlates."""
     reach = math.ceil(radii[-1]) + 1
-    padded = tuple(int(2 ** math.ceil(math.log2(side + reach))) for side in shape)
+    padded = (2 ** math.ceil(math.log2(shape[0] + reach)), 2 ** math.ceil(math.log2(shape[1] + reach)))
     y = torch.fft.fftfreq(padded[0], 1 / padded[0])[:, None]
     x = torch.fft.fftfreq(padded[1], 1 / padded[1])[None, :]
     radius, angle = torch.hypot(x, y), torch.atan2(y, x)
@@ -119,10 +129,9 @@ def _bin_spectra(
 def relative_position(
     shape: torch.Size | tuple[int, int], box: tuple[float, float, float], stride: int
 ) -> Float[Tensor, "6 h w"]:
-    """Where the cell's centre lies relative to the silhouette's box, as sines and cosines of x and y (and x twice)."""
-    x = ((torch.arange(shape[1] // stride) + 0.5) * stride - 0.5 - box[0]) / box[
-        2
-    ]  # -0.5 .. 0.5 inside the box
+    """Where the cell's centre lies in the silhouette's box: sines and cosines of x and y, sines of 2x and 2y."""
+    # -0.5 .. 0.5 inside the box
+    x = ((torch.arange(shape[1] // stride) + 0.5) * stride - 0.5 - box[0]) / box[2]
     y = ((torch.arange(shape[0] // stride) + 0.5) * stride - 0.5 - box[1]) / box[2]
     y, x = torch.meshgrid(y * math.pi / 2, x * math.pi / 2, indexing="ij")
     return torch.stack([x.sin(), x.cos(), y.sin(), y.cos(), (2 * x).sin(), (2 * y).sin()])
@@ -139,7 +148,7 @@ def distance_inside(mask: Bool[Tensor, "H W"], size: float, stride: int) -> Floa
 
 
 def gradient_histograms(image: Float[Tensor, "3 H W"], stride: int) -> Float[Tensor, "8 h w"]:
-    """Gradient energy in eight directions around each cell, softly pooled over three cells (DAISY's inner ring)."""
+    """Gradient energy in eight directions around each cell, pooled over three cells (DAISY's inner ring)."""
     grey = image.mean(dim=0)
     gy, gx = torch.gradient(grey)
     directions = torch.arange(8, device=image.device) * math.pi / 4

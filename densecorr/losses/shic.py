@@ -1,4 +1,4 @@
-"""The training loss: CSE's soft cross-entropy and SHIC's further terms, weights as settings (SHIC Sec. 3.6)."""
+"""The training loss: CSE's soft cross-entropy and SHIC's further terms (SHIC Sec. 3.6), weights as settings."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +22,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Scored:
-    """A batch after the model: log-probabilities at its points, the labels and weights, and the foreground."""
+    """A batch after the model: log-probabilities at its points, labels and weights, and the foreground."""
 
     log_p: Float[Tensor, "B P K"]
     vertex: Int[Tensor, "B P"]  # -1 where there is no label
@@ -38,8 +38,8 @@ class Scored:
 class ShicLoss:
     """Weights of the terms; a weight of 0 leaves the term out.
 
-    `ShicLoss()` is CSE with a distance and a cycle term, for CPUs. SHIC's own weights: pseudo .1, cycle .002, distance
-    .002, equivariance .001, synthetic .1 (`ShicLoss.paper()`).
+    `ShicLoss()` is CSE with a distance and a cycle term, for CPUs. SHIC's own weights (`ShicLoss.paper()`): pseudo
+    .1, cycle .002, distance .002, equivariance .001, synthetic .1.
 
     Attributes:
         softness: of the target, share of the diameter (0: the labelled vertex alone, as SHIC writes it).

@@ -31,7 +31,8 @@ def expected_distance(
 ) -> Float[Tensor, ""]:
     """Mean expected geodesic distance to the label (L_dist).
 
-    The paper prints a minus sign, which would reward distance; the text says it discourages it, and so does this.
+    The paper prints a minus sign, which would reward distance; its text says that the term discourages it, and so
+    this one does.
     """
     return weighted_mean((log_p.exp() * distance).sum(dim=1), weight)
 
@@ -41,8 +42,8 @@ def cycle(
 ) -> Float[Tensor, ""]:
     """Expected distance between a point and where image -> template -> image brings it (L_cyc).
 
-    p(v | x_k) is p(x_k | v) renormalised over the image's own points; `xy` are in cells of the feature grid. The
-    mean over points (the paper sums: see architecture's note on the terms' scales).
+    p(v | x_k) is p(x_k | v) renormalised over the image's own points; `xy` are in cells of the feature grid.
+    The mean over points (the paper sums: see architecture's note on the terms' scales).
     """
     keep = valid[..., None]
     p = log_p.exp() * keep

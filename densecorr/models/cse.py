@@ -1,4 +1,4 @@
-"""The continuous-surface-embedding model: pixels and vertices in one space (CSE, Neverova et al. 2020; SHIC eq. 3)."""
+"""Continuous surface embeddings: pixels and vertices in one space (CSE, Neverova et al. 2020; SHIC eq. 3)."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -35,7 +35,9 @@ class CseModelSettings:
 
 
 class CseModel(nn.Module):
-    """Images to pixel embeddings and a foreground logit; vertex embeddings E = U C on the template's eigenbasis."""
+    """Images to pixel embeddings and foreground logits; vertex embeddings E = U C on the template's eigenbasis."""
+
+    basis: Tensor  # a buffer: (K, Q)
 
     def __init__(self, settings: CseModelSettings, basis: Float[Tensor, "K M"]) -> None:
         """`basis` holds the eigenfunctions at K vertices (the training level), at least Q columns."""
@@ -54,8 +56,8 @@ class CseModel(nn.Module):
     ) -> tuple[Float[Tensor, "B E h w"], Float[Tensor, "B h w"]]:
         """Pixel embeddings and foreground logits on the output grid (stride `self.backbone.stride`).
 
-        `images` are RGB in [0, 1]. `hint` is what is known of the silhouette: 1 inside, -1 outside, 0 unknown (the
-        default everywhere).
+        `images` are RGB in [0, 1]. `hint` is what is known of the silhouette: 1 inside, -1 outside, 0 unknown
+        (the default everywhere).
         """
         known = torch.zeros_like(images[:, :1]) if hint is None else hint[:, None]
         out = self.head(self.backbone(torch.cat([(images - 0.5) * 4.0, known * 2.0], dim=1)))

@@ -53,10 +53,16 @@ class DensePrediction:
         painted = 0.35 * image + 0.65 * colors[np.maximum(vertex, 0)]
         return np.where((vertex >= 0)[..., None], painted, image).astype(np.uint8)
 
+    def show(self, image: UInt8[np.ndarray, "H W 3"], colors: UInt8[np.ndarray, "V 3"]) -> None:
+        """Open the overlay in the system's picture viewer."""
+        from PIL import Image
+
+        Image.fromarray(self.overlay(image, colors)).show()
+
 
 @dataclass(frozen=True)
 class Embedded:
-    """One crop after the network: pixel embeddings, its own foreground logits, the crop's frame, the mask it was given."""
+    """One crop after the network: pixel embeddings, its own foreground logits, the crop's frame, the mask given."""
 
     pixel: Float[Tensor, "E h w"]
     logit: Float[Tensor, "h w"]
@@ -83,10 +89,10 @@ class Predictor:
         xywh: tuple[float, float, float, float],
         silhouette: Bool[np.ndarray, "H W"] | None = None,
     ) -> Embedded:
-        """Crop the box and run the network twice: first it finds the silhouette, then, told it, the embeddings.
+        """Crop the box and run the network twice: it finds the silhouette, then, told it, the embeddings.
 
-        A `silhouette` (full image) takes the place of the found one as the second pass's hint; the foreground logits
-        are the first pass's in any case.
+        A `silhouette` (full image) takes the place of the found one as the second pass's hint; the foreground
+        logits are the first pass's in any case.
         """
         frame = crop_frame(xywh, self.settings.crop_size, self.settings.padding)
         crop = torch.from_numpy(crop_image(image, frame)).permute(2, 0, 1)[None].float() / 255
@@ -109,7 +115,7 @@ class Predictor:
 
     @torch.no_grad()
     def dense(self, embedded: Embedded, xywh: tuple[float, float, float, float]) -> DensePrediction:
-        """The vertex of each pixel of the box; the score is the mean foreground probability of its silhouette."""
+        """The vertex of each pixel of the box; the score is its silhouette's mean foreground probability."""
         x0, y0 = np.floor(xywh[0]), np.floor(xywh[1])
         w, h = max(1, round(xywh[2])), max(1, round(xywh[3]))
         xs, ys = np.meshgrid(np.arange(w) + x0, np.arange(h) + y0)
@@ -146,7 +152,7 @@ class Predictor:
 
     @torch.no_grad()
     def pixels_of(self, embedded: Embedded, vertices: Int[np.ndarray, " Q"]) -> Float[np.ndarray, "Q 2"]:
-        """The best-scoring foreground pixel (full image) of each template vertex: largest p(x | u), SHIC Sec. 3.4.
+        """The best foreground pixel (full image) of each template vertex: largest p(x | u), SHIC Sec. 3.4.
 
         All pixels compete when none is foreground.
         """
@@ -171,7 +177,7 @@ class Predictor:
 
 
 def write_surface(folder: Path, basis: Float[np.ndarray, "V M"], colors: UInt8[np.ndarray, "V 3"]) -> None:
-    """Keep the template's (scaled) eigenbasis and colours beside the model, so that it can be used on its own."""
+    """Keep the template's (scaled) eigenbasis and colours beside the model: it can then be used on its own."""
     save_file(
         {"basis": torch.from_numpy(np.ascontiguousarray(basis)), "colors": torch.from_numpy(colors.copy())},
         folder / SURFACE_FILE,

@@ -1,6 +1,7 @@
-"""A compact residual U-Net for CPUs: RGB and a silhouette hint in, a feature map at half the resolution out."""
+"""A compact residual U-Net for CPUs: RGB and a silhouette hint in, a feature map at half resolution out."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn.functional import interpolate
 
 @dataclass(frozen=True)
 class UNetBackbone:
-    """Settings: channels a level, from half resolution downwards; each level halves the size of the one above."""
+    """Settings: channels a level, from half resolution downwards; each level halves the one above."""
 
     kind: Literal["unet"] = "unet"
     widths: tuple[int, ...] = (32, 48, 64, 96, 128)
@@ -23,7 +24,10 @@ class UNetBackbone:
 
 
 class UNet(nn.Module):
-    """(B, 4, H, W), RGB in [0, 1] and the hint in [-1, 1], to (B, widths[0], H/2, W/2); H and W are multiples of 2^len(widths)."""
+    """(B, 4, H, W), scaled RGB and hint, to (B, widths[0], H/2, W/2).
+
+    H and W are multiples of 2^len(widths).
+    """
 
     def __init__(self, settings: UNetBackbone) -> None:
         super().__init__()
@@ -35,13 +39,10 @@ class UNet(nn.Module):
             nn.Conv2d(4, widths[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )
         self.down = nn.ModuleList(
-            [Residual(widths[0], widths[0], 1)]
-            + [Residual(a, b, 2) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+            [Residual(widths[0], widths[0], 1)] + [Residual(a, b, 2) for a, b in pairwise(widths)]
         )
         self.middle = nn.Sequential(Residual(widths[-1], widths[-1], 1), nn.Dropout2d(settings.dropout))
-        self.lateral = nn.ModuleList(
-            [nn.Conv2d(b, a, 1) for a, b in zip(widths[:-1], widths[1:], strict=True)]
-        )
+        self.lateral = nn.ModuleList([nn.Conv2d(b, a, 1) for a, b in pairwise(widths)])
         self.up = nn.ModuleList([Residual(a, a, 1) for a in widths[:-1]])
 
     def forward(self, x: Float[Tensor, "B 4 H W"]) -> Float[Tensor, "B C h w"]:

@@ -1,4 +1,4 @@
-"""Choosing how to pool views, without truth: the variant whose matches come back closest to where they began."""
+"""Choosing how to pool views, without truth: the variant whose matches come back closest to their start."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ def choose_variant(
     diameter: float,
     settings: ZeroShotSettings,
 ) -> tuple[Variant, dict[str, float]]:
-    """The variant with the least mean cycle error (as a share of the crop) over some instances, and all the errors.
+    """The variant with the least mean cycle error (a share of the crop) over some instances, and all errors.
 
     `scored` must hold similarities with all of `views`. Only cycle errors decide; no label is looked at.
 

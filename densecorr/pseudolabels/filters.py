@@ -13,8 +13,8 @@ class LabelFilter:
     """Shares to keep, best first; 1 keeps all.
 
     Attributes:
-        instances: by the rank of their mean score less the rank of their mean cycle error (relative to the box): an
-            instance matched to a wrong view scores low and does not come back to where it started.
+        instances: by the rank of their mean score less the rank of their mean cycle error (relative to the box):
+            an instance matched to a wrong view scores low and does not come back to where it started.
         points: of the kept instances' points, by score.
     """
 

@@ -19,7 +19,7 @@ from ..rendering.views import Views
 
 
 def foreground_cells(silhouette: Bool[Tensor, "H W"], stride: int) -> Bool[Tensor, "h w"]:
-    """Cells at least half covered by the silhouette; of a thin one, the most covered cells, so that one remains."""
+    """Cells at least half covered by the silhouette; of a thin one, the most covered cells: one remains."""
     share = avg_pool2d(silhouette[None, None].float(), stride)[0, 0]
     if not (share > 0).any():
         return share > 0

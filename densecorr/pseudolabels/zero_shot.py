@@ -1,7 +1,8 @@
 """Zero-shot image-to-template correspondences: SHIC Sec. 3.3.
 
-One instance at a time: features of its crop, similarity to the template's views, pooled over the views that see each
-vertex, the best vertex of each point. What is kept is the vertex with its score, margin and cycle error, not features.
+One instance at a time: features of its crop, similarity to the template's views, pooled over the views that see
+each vertex, the best vertex of each point. What is kept is the vertex with its score, margin and cycle error, not
+features.
 """
 
 from dataclasses import dataclass, field, replace
@@ -24,13 +25,15 @@ class ZeroShotSettings:
     """How instances are matched to the template's views.
 
     Attributes:
-        pooling: over the views that see a vertex: 'max' (SHIC's choice), 'mean', or 'best', one view an instance;
-            'auto' takes the one with the least cycle error on some instances, with and without `azimuths`.
+        pooling: over the views that see a vertex: 'max' (SHIC's choice), 'mean', or 'best', one view an
+            instance; 'auto' takes the one with the least cycle error on some instances, with and without
+            `azimuths`.
         azimuths: keep views within these intervals (low, high) of azimuth in degrees; empty keeps all.
         points: foreground points labelled an instance (SHIC samples 100), or 0 for every foreground cell.
         crop_size: side of the instance's crop, pixels; a multiple of the extractor's stride.
         padding: margin around the box as a share of its longer side.
-        margin_radius: share of the template's diameter; the margin is the best score less the best one farther away.
+        margin_radius: share of the template's diameter; the margin is the best score less the best one farther
+            away.
         seed: of the choice of points.
     """
 
@@ -57,7 +60,7 @@ class ZeroShotLabels:
 
 @dataclass(frozen=True)
 class InstanceScores:
-    """Similarities of one instance's Q foreground cells with the views, and its cell centres in crop pixels."""
+    """Similarities of one instance's Q foreground cells with the views, and their centres in crop pixels."""
 
     similarity: Tensor
     centers: Float[np.ndarray, "Q 2"]
@@ -65,7 +68,7 @@ class InstanceScores:
 
 
 def select_views(views: ViewFeatures, azimuths: tuple[tuple[float, float], ...]) -> ViewFeatures:
-    """The views whose azimuth lies in one of the intervals (degrees, modulo a full turn); all when there are none."""
+    """The views whose azimuth lies in an interval (degrees, modulo a full turn); all if there is none."""
     return views.select(views_within(views, azimuths)) if azimuths else views
 
 
@@ -106,7 +109,7 @@ def score_instance(
 def match_cells(
     scores: InstanceScores, views: ViewFeatures, pooling: Pooling, cells: Int[np.ndarray, " P"]
 ) -> tuple[Tensor, Tensor]:
-    """The best vertex (index in [0, K)) of each of some cells, and the pooled scores (P, K) it was chosen from."""
+    """The best vertex (index in [0, K)) of each of some cells, and the pooled scores (P, K) behind it."""
     similarity = scores.similarity[torch.from_numpy(cells)]
     pooled = pool_vertices(similarity, views, pooling)
     vertex = match_rows(similarity, views).vertex if pooling == "max" else pooled.argmax(dim=1)
@@ -141,8 +144,8 @@ def label_instance(
 ) -> ZeroShotLabels:
     """Vertex, score, margin and cycle error of sampled foreground points (or all).
 
-    `geodesics` (metres) are between the K matched vertices. The cycle error goes from a point to its vertex and back
-    to the best-scoring cell of that vertex, in full-image pixels.
+    `geodesics` (metres) are between the K matched vertices. The cycle error goes from a point to its vertex and
+    back to the best-scoring cell of that vertex, in full-image pixels.
     """
     if settings.pooling == "auto":
         raise SettingsError("a pooling chosen by `choose_variant`", "'auto'", "Call it first.")
@@ -165,7 +168,7 @@ def label_instance(
 
 
 def pick_points(n_cells: int, n_points: int, rng: np.random.Generator) -> Int[np.ndarray, " P"]:
-    """Cells to label, ascending: a sample without repetition, or all when `n_points` is 0 or no fewer exist."""
+    """Cells to label, ascending: a sample without repetition, or all if `n_points` is 0 or no fewer exist."""
     if n_points == 0 or n_points >= n_cells:
         return np.arange(n_cells)
     return np.sort(rng.choice(n_cells, n_points, replace=False))
@@ -201,9 +204,9 @@ def predict_points(
 def restrict(
     scores: InstanceScores, views: ViewFeatures, azimuths: tuple[tuple[float, float], ...]
 ) -> tuple[InstanceScores, ViewFeatures]:
-    """The views within the intervals, and the similarities with them: `select_views` after the product was taken."""
+    """The views within the intervals and the similarities with them: `select_views` after the product."""
     if not azimuths:
         return scores, views
     keep = views_within(views, azimuths)
-    columns = np.concatenate([np.arange(views.starts[v], views.starts[v + 1]) for v in keep])
+    columns = np.concatenate([np.arange(int(views.starts[v]), int(views.starts[v + 1])) for v in keep])
     return replace(scores, similarity=scores.similarity[:, torch.from_numpy(columns)]), views.select(keep)

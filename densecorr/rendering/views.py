@@ -29,7 +29,7 @@ class ViewSettings:
 
 @dataclass(frozen=True)
 class Views:
-    """N views of one template: cameras, fragments, pictures (N, S, S, 3) and angles (azimuth, elevation; degrees)."""
+    """N views of one template; `angles` are azimuth and elevation in degrees."""
 
     cameras: list[Camera]
     fragments: list[Fragments]

@@ -1,4 +1,4 @@
-"""Batches with random crops, rotations, flips and colour (SHIC Sec. 7.2), a pure function of examples, seed and step."""
+"""Batches with random crops, rotations, flips and colour (SHIC Sec. 7.2): a function of examples, seed and step."""
 
 import math
 from dataclasses import dataclass
@@ -33,7 +33,11 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Batch:
-    """B crops; `hint` is the silhouette as the network is told it (1 in, -1 out, 0 unknown); `xy` in [-1, 1] over the crop (grid_sample's convention, edges at +-1), `vertex` -1 for none."""
+    """B crops; `vertex` is -1 where there is no label.
+
+    `hint` is the silhouette as the network is told it (1 in, -1 out, 0 unknown); `xy` are in [-1, 1] over the crop
+    (grid_sample's convention, edges at +-1).
+    """
 
     images: Float[Tensor, "B 3 S S"]
     silhouettes: Float[Tensor, "B S S"]

@@ -20,7 +20,7 @@ MODEL_FILE, CONFIG_FILE, STATE_FILE, LOOP_FILE = (
 
 
 def save_model(folder: Path, model: nn.Module, config: dict[str, Any]) -> None:
-    """`model.safetensors` and `config.json` (settings, template, data and lineage as the caller gives them)."""
+    """`model.safetensors` and `config.json` (settings, template, data, lineage: as the caller gives them)."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_file(tensors, folder / MODEL_FILE)

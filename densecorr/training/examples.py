@@ -1,7 +1,7 @@
 """Labelled crops: what a training run reads, kept as memory-mapped arrays so that any number fits."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +51,10 @@ def write_examples(
     n_points: int,
     seed: int,
 ) -> Examples:
-    """Crop every instance into arrays under `folder`; of more than `n_points` points, a seeded sample is kept.
+    """Crop every instance into arrays under `folder`; of over `n_points` points, a seeded sample is kept.
 
-    An `examples.json` written last marks the folder as whole: a killed run starts it again, a finished one is reused.
+    An `examples.json` written last marks the folder as whole: a killed run starts it again, a finished one is
+    reused.
 
     Raises:
         TrainingError: no instance has a label.
@@ -92,7 +93,7 @@ def read_examples(folder: Path) -> Examples:
 
 
 def _fill(
-    arrays: dict[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
     index: int,
     instance: LabelledInstance,
     size: int,

@@ -1,7 +1,7 @@
-"""Renders of the rigid template with exact labels (SHIC Sec. 3.5, eq. 4), with procedural looks instead of a generator.
+"""Renders of the rigid template with exact labels (SHIC Sec. 3.5, eq. 4): procedural looks, no image generator.
 
-The template keeps its pose and shape, as in the paper; only viewpoint, colours, light and background change. The
-backgrounds and textures are plain noise, drawn here and not by the rendered world that demos are scored on.
+The template keeps its pose and shape, as in the paper; only viewpoint, colours, light and background change.
+The backgrounds and textures are plain noise, drawn here and not by the rendered world that demos are scored on.
 """
 
 import math
@@ -78,7 +78,7 @@ def synthetic_instances(
 
 
 def random_colors(V: Float[np.ndarray, "V 3"], rng: np.random.Generator) -> Float[np.ndarray, "V 3"]:
-    """Vertex colours in [0, 1]: a base colour, waves through space, and sometimes regions of a second colour."""
+    """Vertex colours in [0, 1]: a base colour, waves through space, sometimes regions of a second colour."""
     scaled = (V - V.min(axis=0)) / np.ptp(V)
     colors = np.broadcast_to(rng.uniform(0.15, 0.95, 3), V.shape).copy()
     waves = np.sin(scaled @ rng.normal(0, rng.uniform(4, 25), (3, 3)) + rng.uniform(0, 2 * np.pi, 3))

@@ -31,8 +31,8 @@ class TrainSettings:
     Attributes:
         steps: optimiser steps. batch_size: labelled crops a step. synthetic_batch: template renders a step.
         points: labels used of each crop in a step.
-        learning_rate: the peak; it rises over the first tenth and falls along a cosine. `schedule` 'step' is SHIC's:
-            constant, a tenth from half-way on.
+        learning_rate: the peak; it rises over the first tenth and falls along a cosine. `schedule` 'step' is
+            SHIC's: constant, a tenth from half-way on.
         clip: largest gradient norm.
         precision: 'bf16' computes the network in bfloat16 (autocast), 'fp32' does not.
         checkpoint_every: steps between states a killed run goes on from.
@@ -112,7 +112,7 @@ def train(
             "a CUDA device", "none here", "Set device = 'cpu', or install a CUDA build of torch."
         )
     model = CseModel(settings.model, torch.from_numpy(level.basis).float()).to(device)
-    model = model.to(memory_format=torch.channels_last)
+    model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] torch's stub lacks it
     rule = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
     optimizer = rule(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     mirror = torch.from_numpy(level.mirror).long()

@@ -103,7 +103,10 @@ def test_which_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert store_uri("s3://bucket/store") == "s3://bucket/store"
 
 
-def test_old_logs_go(capsys: pytest.CaptureFixture[str]) -> None:
+def test_old_logs_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DENSECORR_STATE", str(tmp_path))
     folder = state_folder() / "logs"
     folder.mkdir(exist_ok=True)
     for index in range(60):

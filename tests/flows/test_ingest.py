@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from densecorr.datasets import CocoSettings
@@ -83,7 +84,7 @@ def test_a_bad_row_is_refused_or_set_aside(folder: Path, store: Store) -> None:
     assert store.list() == []
     out = store.path(ingest(folder, store, on_error="skip"))
     assert len(read_table(out / "instances.parquet", "instances")) == 1
-    assert read_table(out / "quarantine.parquet", "quarantine")["id"].to_pylist() == ["1"]
+    assert pq.read_table(out / "quarantine.parquet")["id"].to_pylist() == ["1"]
 
 
 def test_absent_files_are_named(folder: Path, store: Store) -> None:

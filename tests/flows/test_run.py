@@ -1,6 +1,10 @@
 """Pipelines through Prefect, against a real temporary server."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -61,7 +65,7 @@ def test_a_pipeline_runs_once_and_a_second_run_is_quick(text_file: Path, session
     first = run_file(path, session)
     assert len(first) == 8
     assert all(result.made for result in first.values())
-    store = session.open_store()
+    store = session.store
     assert (store.path(first["total"].artifact_id) / "total.txt").read_text() == "6"
     assert (store.path(first["sum"].artifact_id) / "total.txt").read_text() == "8"
     start = time.perf_counter()
@@ -90,7 +94,7 @@ def test_stages_that_do_not_wait_for_each_other_run_at_once(session: Session, tm
     results = run_file(write_pipeline(tmp_path, slow), session)
     times = {}
     for key, result in results.items():
-        end = float((session.open_store().path(result.artifact_id) / "slept.txt").read_text())
+        end = float((session.store.path(result.artifact_id) / "slept.txt").read_text())
         times[key] = (end - result.seconds, end)
     (start_1, end_1), (start_2, end_2) = times["1"], times["2"]
     assert max(start_1, start_2) < min(end_1, end_2)
@@ -100,7 +104,7 @@ def test_at_most_max_workers_stages_run_at_once(session: Session, tmp_path: Path
     slow = "".join(f'[stages.s{n}]\ncommand = "toys:SLOW"\nseconds = 0.{n}\n' for n in (3, 4))
     results = run_file(write_pipeline(tmp_path, "[run]\nmax_workers = 1\n" + slow), session)
     ends = sorted(
-        float((session.open_store().path(result.artifact_id) / "slept.txt").read_text())
+        float((session.store.path(result.artifact_id) / "slept.txt").read_text())
         for result in results.values()
     )
     assert ends[1] - ends[0] > 0.3
@@ -114,7 +118,7 @@ def test_a_failure_keeps_what_is_finished(
     path = write_pipeline(text_file.parent, broken)
     with pytest.raises(MeshError, match="3 holes"):
         run_file(path, session)
-    assert [manifest.stage for manifest in session.open_store().list()] == ["words"]
+    assert [manifest.stage for manifest in session.store.list()] == ["words"]
     assert cli.main(["run", str(path), "--store", session.store_uri]) == 2
     shown = capsys.readouterr().err
     assert "words: " in shown
@@ -125,6 +129,18 @@ def test_a_failure_keeps_what_is_finished(
     log = Path(capsys.readouterr().err.splitlines()[-1].removeprefix("log: ")).read_text()
     assert "ZeroDivisionError: one over nothing" in log
     assert "Traceback" in log
+
+
+def test_a_failure_is_said_at_once_and_what_runs_is_finished(
+    session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = '[stages.slow]\ncommand = "toys:SLOW"\n[stages.bad]\ncommand = "toys:BROKEN"\n'
+    text += '[stages.never]\ncommand = "toys:SLOW"\nafter = ["@slow"]\n'
+    with pytest.raises(MeshError):
+        run_file(write_pipeline(tmp_path, text), session)
+    said = capsys.readouterr().err
+    assert said.index("3 holes") < said.index("slow will be finished") < said.index("made in")
+    assert [manifest.stage for manifest in session.store.list()] == ["slow"]
 
 
 def test_one_stage_is_tracked_when_a_server_answers(
@@ -167,7 +183,35 @@ def test_gpu_stages_take_turns(session: Session, tmp_path: Path, monkeypatch: py
     slow = "".join(f'[stages.s{n}]\ncommand = "toys:SLOW"\nseconds = 0.{n}\ngpu = true\n' for n in (3, 4))
     results = run_file(write_pipeline(tmp_path, slow), session)
     ends = sorted(
-        float((session.open_store().path(result.artifact_id) / "slept.txt").read_text())
+        float((session.store.path(result.artifact_id) / "slept.txt").read_text())
         for result in results.values()
     )
     assert ends[1] - ends[0] > 0.3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_every_stage_of_a_pipeline(
+    number: signal.Signals, text_file: Path, session: Session, server: str
+) -> None:
+    slow = "".join(
+        f'[stages.s{n}]\ncommand = "toys:SLOW"\nseconds = 6{n}\nafter = ["@words"]\n' for n in (1, 2)
+    )
+    path = write_pipeline(text_file.parent, WORDS + slow)
+    arguments = ["run", str(path), "--store", session.store_uri]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    lines: list[str] = []
+    while sum("running" in line for line in lines) < 3:
+        lines.append(process.stderr.readline())
+        assert process.poll() is None
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "finished work is kept" in said
+    assert "Traceback" not in said
+    assert [manifest.stage for manifest in session.store.list()] == ["words"]
+    (newest,) = ask(server, "flow_runs/filter", sort="START_TIME_DESC", limit=1)
+    assert newest["state"]["type"] == "CRASHED"

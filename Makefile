@@ -1,0 +1,57 @@
+# densecorr: every target sets itself up in .venv first (pip, or uv where it is installed). Nothing is installed
+# outside this folder; once done, the set-up costs nothing until pyproject.toml or the constraints change.
+#
+#   make demo ARGS="--size small"     make test ARGS="-k geodesics"     make bench ONLY=name
+
+BIN := .venv/bin
+STAMP := .venv/densecorr-is-set-up
+ARGS ?=
+ONLY ?=
+WORKERS ?= 2  # of pytest
+
+export OMP_NUM_THREADS ?= $(shell getconf _NPROCESSORS_ONLN)
+
+.PHONY: help setup demo test test-slow check format bench constraints
+
+help:
+	@echo "make demo         the whole product on the built-in data, from set-up to report"
+	@echo "make test         the tests (test-slow: those that take minutes)"
+	@echo "make check        formatting, lint, types, import directions (format: mends the first two)"
+	@echo "make bench        speed and memory against the baselines; ONLY=name runs one"
+	@echo "make setup        only the set-up; the others do it by themselves"
+	@echo "make constraints  write the versions in .venv to infra/constraints.txt"
+	@echo "More options: make demo ARGS=\"--size small\", make test ARGS=\"-k geodesics\""
+
+setup: $(STAMP)
+	@echo "densecorr is set up in .venv"
+
+$(STAMP): pyproject.toml infra/set_up.sh infra/constraints.txt infra/constraints-cpu.txt
+	@bash infra/set_up.sh
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/densecorr demo $(ARGS)
+
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+# torch stays out: a user with a GPU takes the build for their driver.
+constraints: $(STAMP)
+	$(BIN)/python -m pip freeze --all --exclude-editable --exclude torch --exclude pip > infra/constraints.txt.new
+	mv infra/constraints.txt.new infra/constraints.txt

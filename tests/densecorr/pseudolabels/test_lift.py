@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from densecorr.errors import ArtifactError
+from densecorr.pseudolabels.lift import (
+    cell_centers,
+    foreground_cells,
+    image_rows,
+    lift_views,
+    nearest_cells,
+    read_view_features,
+    write_view_features,
+)
+from densecorr.rendering.cameras import project_points
+from densecorr.rendering.rasterize import visible_vertices
+
+
+def test_a_cell_is_foreground_when_half_of_it_is_covered() -> None:
+    mask = torch.zeros(8, 12, dtype=torch.bool)
+    mask[:, 2:10] = True  # half of the first and the last column of cells
+    mask[4:, 2] = False
+    assert_array_equal(foreground_cells(mask, 4), [[True, True, True], [False, True, True]])
+
+
+@pytest.mark.parametrize("thin", ["a line", "a dot"])
+def test_something_remains_of_a_thin_silhouette(thin: str) -> None:
+    mask = torch.zeros(16, 16, dtype=torch.bool)
+    if thin == "a line":
+        mask[5] = True
+        expected = torch.zeros(4, 4, dtype=torch.bool).index_fill(0, torch.tensor([1]), True)
+    else:
+        mask[14, 3] = True
+        expected = torch.zeros(4, 4, dtype=torch.bool)
+        expected[3, 0] = True
+    assert torch.equal(foreground_cells(mask, 4), expected)
+    assert not foreground_cells(torch.zeros(16, 16, dtype=torch.bool), 4).any()
+
+
+def test_centres_of_cells_are_between_pixels_and_run_row_by_row() -> None:
+    cells = torch.tensor([[False, True], [True, True]])
+    assert_allclose(cell_centers(cells, 4), [[5.5, 1.5], [1.5, 5.5], [5.5, 5.5]])
+
+
+def test_the_nearest_cell_is_the_first_among_equals() -> None:
+    centers = np.array([[1.5, 1.5], [5.5, 1.5], [1.5, 5.5]])
+    assert_array_equal(nearest_cells(np.array([[0.0, 0.0], [4.0, 1.0], [3.5, 3.5]]), centers), [0, 1, 0])
+
+
+def test_rows_are_unit_vectors_one_a_foreground_cell(subject) -> None:
+    image = torch.rand(3, 32, 48, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(32, 48, dtype=torch.bool)
+    mask[8:20, 12:44] = True
+    rows, centers = image_rows(image, mask, "a", subject.extractor)
+    assert rows.shape[0] == len(centers) == 3 * 8
+    assert_allclose(rows.norm(dim=1), 1.0, atol=1e-5)
+    assert mask[centers[:, 1].astype(int), centers[:, 0].astype(int)].all()
+    none, nowhere = image_rows(image, torch.zeros_like(mask), "a", subject.extractor)
+    assert none.shape[0] == len(nowhere) == 0
+
+
+def centers_of(subject, view: int) -> np.ndarray:
+    silhouette = torch.from_numpy(subject.rendered.fragments[view].face >= 0)
+    return cell_centers(foreground_cells(silhouette, subject.extractor.stride), subject.extractor.stride)
+
+
+def test_visible_vertices_fall_into_the_cell_they_project_to(subject) -> None:
+    views, X = subject.views, subject.V[subject.vertices]
+    for view, (camera, fragment) in enumerate(
+        zip(subject.rendered.cameras, subject.rendered.fragments, strict=True)
+    ):
+        centers = centers_of(subject, view)
+        assert len(centers) == views.starts[view + 1] - views.starts[view]
+        visible = visible_vertices(subject.V, subject.F, camera, fragment)[subject.vertices]
+        assert_array_equal(views.cell[view] >= 0, visible)
+        local = views.cell[view].numpy()[visible] - views.starts[view]
+        xy = project_points(X[visible], camera)[0]
+        away = np.linalg.norm(xy[:, None] - centers[None], axis=-1)
+        assert_allclose(np.linalg.norm(xy - centers[local], axis=1), away.min(axis=1))
+
+
+def test_a_cell_belongs_to_the_vertex_nearest_its_centre(subject) -> None:
+    views, X = subject.views, subject.V[subject.vertices]
+    n_owned = 0
+    for view, camera in enumerate(subject.rendered.cameras):
+        xy, centers = project_points(X, camera)[0], centers_of(subject, view)
+        for row in range(views.starts[view], views.starts[view + 1]):
+            inside = np.flatnonzero(views.cell[view].numpy() == row)
+            owner = int(views.owner[row])
+            if len(inside) == 0:
+                assert owner == -1
+                continue
+            n_owned += 1
+            away = np.linalg.norm(xy[inside] - centers[row - views.starts[view]], axis=1)
+            assert owner in inside
+            assert np.linalg.norm(xy[owner] - centers[row - views.starts[view]]) == pytest.approx(away.min())
+    assert n_owned > 500
+
+
+def test_lifting_again_gives_the_same_bytes(subject) -> None:
+    again = lift_views(subject.V, subject.F, subject.rendered, subject.vertices, subject.extractor)
+    assert torch.equal(again.rows, subject.views.rows)
+    assert torch.equal(again.cell, subject.views.cell)
+    assert torch.equal(again.owner, subject.views.owner)
+
+
+def test_view_features_come_back(subject, tmp_path: Path) -> None:
+    views = subject.views
+    write_view_features(tmp_path, views)
+    back = read_view_features(tmp_path)
+    for name in ("rows", "cell", "owner"):
+        assert torch.equal(getattr(back, name), getattr(views, name)), name
+    for name in ("starts", "vertices", "angles"):
+        assert_array_equal(getattr(back, name), getattr(views, name))
+
+
+def test_a_folder_without_features_says_what_to_name(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="features"):
+        read_view_features(tmp_path)
+    with pytest.raises(ArtifactError, match="features"):
+        read_view_features(tmp_path / "none")
