@@ -9,8 +9,6 @@ ARGS ?=
 ONLY ?=
 WORKERS ?= 2  # of pytest
 
-export OMP_NUM_THREADS ?= $(shell getconf _NPROCESSORS_ONLN)
-
 .PHONY: help setup demo test test-slow check format bench constraints
 
 help:

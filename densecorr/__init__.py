@@ -1,9 +1,9 @@
 """densecorr: dense surface correspondences from images and one mesh per category.
 
-    import densecorr
-    model = densecorr.load_predictor("runs/store/...")             # a `train` artifact's folder
-    prediction = model.predict(image := densecorr.read_image("photo.jpg"), xywh=(40, 30, 200, 320))
-    prediction.show(image, model.colors)
+import densecorr
+model = densecorr.load_predictor("runs/store/...")             # a `train` artifact's folder
+prediction = model.predict(image := densecorr.read_image("photo.jpg"), xywh=(40, 30, 200, 320))
+prediction.show(image, model.colors)
 """
 
 from typing import Any

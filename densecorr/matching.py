@@ -3,16 +3,16 @@
 Everything here is exact: the same argmax as the full product would give, without keeping the full product.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding_bag, normalize, pad
 
-from .errors import SettingsError
+from .errors import SettingsError, TrainingError
 
 Pooling = Literal["max", "mean", "best"]
 
@@ -20,38 +20,62 @@ Pooling = Literal["max", "mean", "best"]
 def nearest_vertices(
     pixel_embedding: Float[Tensor, "P E"], vertex_embedding: Float[Tensor, "V E"], chunk: int = 8192
 ) -> Int[Tensor, " P"]:
-    """The vertex of largest inner product for each pixel; the lowest id among equals.
+    """The vertex of largest inner product for each pixel, in float32; the lowest id among equal embeddings.
 
-    On the CPU faiss's fused L2 kernel does it: adding one coordinate that gives every vertex the same length
-    turns the nearest neighbour into the largest product (Bachrach et al. 2014). Elsewhere the product is taken in
-    chunks.
+    On the CPU faiss's fused L2 kernel does it: one coordinate more gives all vertices the same length, and then
+    the nearest neighbour is the largest product (Bachrach et al. 2014). Elsewhere products are taken in chunks.
+
+    Raises:
+        TrainingError: an embedding is not finite.
     """
     if pixel_embedding.device.type == "cpu":
-        return _nearest_by_faiss(pixel_embedding.detach(), vertex_embedding.detach())
-    return _nearest_by_product(pixel_embedding.detach(), vertex_embedding.detach(), chunk)
+        vertex = _nearest_by_faiss(pixel_embedding.detach(), vertex_embedding.detach())
+    else:
+        vertex = _nearest_by_product(pixel_embedding.detach(), vertex_embedding.detach(), chunk)
+    n_lost = int((vertex < 0).sum())
+    if n_lost:
+        raise TrainingError(
+            "finite embeddings",
+            f"NaN or infinity at {n_lost} of {len(vertex)} pixels",
+            "The model has diverged: train it again with a lower learning rate.",
+        )
+    return vertex
 
 
 def _nearest_by_faiss(pixels: Float[Tensor, "P E"], vertices: Float[Tensor, "V E"]) -> Int[Tensor, " P"]:
     import faiss
 
     squared = vertices.float().square().sum(dim=1)
-    lift = (squared.max() - squared).clamp(min=0).sqrt()[:, None]
-    lifted = torch.cat([vertices.float(), lift], dim=1).contiguous()
+    largest = squared.max()
     # a query's length changes nothing; at the vertices' length, distances keep the most digits of the product
-    directions = normalize(pixels.float(), dim=1) * squared.max().sqrt()
-    queries = torch.cat([directions, torch.zeros(len(pixels), 1)], dim=1).contiguous()
-    index = faiss.IndexFlatL2(lifted.shape[1])
-    index.add(lifted.numpy())
-    return torch.from_numpy(index.search(queries.numpy(), 1)[1][:, 0].copy())
+    queries = normalize(pixels.float(), dim=1) * largest.sqrt()
+    points = vertices.float()
+    if float(largest - squared.min()) > 1e-6 * float(largest):  # not unit vectors
+        points = torch.cat([points, (largest - squared).clamp(min=0).sqrt()[:, None]], dim=1)
+        queries = pad(queries, (0, 1))
+    index = faiss.IndexFlatL2(points.shape[1])
+    index.add(points.contiguous().numpy())
+    nearest = torch.from_numpy(index.search(queries.contiguous().numpy(), 1)[1][:, 0].copy())  # -1: NaN
+    first = _first_equal(vertices.float())
+    return nearest if first is None else torch.where(nearest < 0, -1, first[nearest])
 
 
 def _nearest_by_product(
     pixels: Float[Tensor, "P E"], vertices: Float[Tensor, "V E"], chunk: int
 ) -> Int[Tensor, " P"]:
-    best = [
-        (pixels[start : start + chunk] @ vertices.T).argmax(dim=1) for start in range(0, len(pixels), chunk)
-    ]
-    return torch.cat(best) if best else torch.empty(0, dtype=torch.int64, device=pixels.device)
+    best = [(part @ vertices.T).max(dim=1) for part in pixels.split(chunk)]
+    return torch.cat([torch.where(part.values.isfinite(), part.indices, -1) for part in best])
+
+
+def _first_equal(vertices: Float[Tensor, "V E"]) -> Int[Tensor, " V"] | None:
+    """For each vertex the lowest one with the same embedding; None if all differ, which a hash mostly tells."""
+    bits = (vertices + 0.0).contiguous().numpy().view(np.int32)  # + 0.0: no negative zeros
+    odd = np.random.default_rng(0).integers(1, 2**62, bits.shape[1]) | 1
+    hashes = (bits * odd).sum(axis=1)
+    if len(np.unique(hashes)) == len(hashes):
+        return None
+    _, first, same = np.unique(bits, axis=0, return_index=True, return_inverse=True)
+    return torch.from_numpy(first[same])
 
 
 @dataclass(frozen=True)
@@ -121,9 +145,19 @@ def match_rows(similarity: Float[Tensor, "P N"], views: ViewFeatures) -> Matches
     Vertices of a view that share a cell share its feature, so the best cell's owner is the best vertex: exact,
     and as many times cheaper as there are vertices in a cell. Ties in a cell go to the vertex nearest its centre.
     """
-    score, row = similarity.masked_fill(views.owner[None] < 0, -2.0).max(dim=1)
+    row = torch.from_numpy(similarity.numpy().argmax(axis=1))  # numpy's argmax is several times torch's speed
+    again = torch.nonzero(views.owner[row] < 0).squeeze(1)  # a cell that no vertex falls into won
+    if len(again):
+        row[again] = similarity[again].masked_fill(views.owner[None] < 0, -2.0).argmax(dim=1)
     view = torch.from_numpy(np.searchsorted(views.starts, row.numpy(), side="right") - 1)
-    return Matches(views.owner[row], score, view)
+    return Matches(views.owner[row], similarity.gather(1, row[:, None]).squeeze(1), view)
+
+
+def match_queries(queries: Float[Tensor, "P C"], views: ViewFeatures, limit_mb: int = 256) -> Matches:
+    """`match_rows` of `row_similarity`, as many queries at a time as keep the similarities below the limit."""
+    at_once = max(1, limit_mb * 2**20 // (4 * max(1, len(views.rows))))
+    parts = [match_rows(row_similarity(block, views), views) for block in queries.split(at_once)]
+    return Matches(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Matches)))
 
 
 def pool_vertices(
@@ -140,19 +174,14 @@ def pool_vertices(
         raise SettingsError(
             "pooling 'max' or 'mean'", repr(pooling), "For 'best', select the best view first."
         )
-    cell = views.cell
-    cell = cell if vertices is None else cell[:, vertices]
-    by_row = similarity.T.contiguous()  # a vertex's scores for all queries lie together
-    pooled = torch.full((cell.shape[1], similarity.shape[0]), -2.0 if pooling != "mean" else 0.0)
-    count = torch.zeros(cell.shape[1])
-    for row in cell:
-        seen = torch.nonzero(row >= 0).squeeze(1)
-        values = by_row[row[seen]]
-        if pooling == "mean":
-            pooled[seen] += values
-            count[seen] += 1
-        else:
-            pooled[seen] = torch.maximum(pooled[seen], values)
-    if pooling == "mean":
-        pooled = torch.where(count[:, None] > 0, pooled / count.clamp(min=1)[:, None], -2.0)
-    return pooled.T
+    cell = (views.cell if vertices is None else views.cell[:, vertices]).T
+    seen = cell >= 0
+    n_seen = seen.sum(dim=1)
+    rows = cell[seen]  # vertex by vertex
+    if vertices is None:
+        by_row = similarity.T.contiguous()  # a row's similarities to all queries lie together
+    else:
+        used, rows = rows.unique(return_inverse=True)
+        by_row = similarity[:, used].T.contiguous()
+    pooled = embedding_bag(rows, by_row, n_seen.cumsum(0) - n_seen, mode=pooling)
+    return pooled.masked_fill((n_seen == 0)[:, None], -2.0).T

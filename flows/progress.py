@@ -1,6 +1,7 @@
 """Progress of long work: a bar on a terminal, a plain line every few seconds elsewhere."""
 
 import logging
+import os
 import sys
 import threading
 import time
@@ -12,7 +13,28 @@ from typing import Any, Protocol, TextIO
 SECONDS_BETWEEN_LINES = 5.0
 logger = logging.getLogger("densecorr.progress")
 
-stop_requested = threading.Event()  # set once by Ctrl-C; every stage stops at its next progress report
+stop_requested = threading.Event()  # set once, by `request_stop`
+STOP_PATIENCE_S = 15.0
+
+
+def request_stop() -> None:
+    """Let every stage stop at its next progress report; end the process if one takes too long to get there.
+
+    Ending it is safe: a half-made artifact does not exist for the store, and finished shards are kept.
+    """
+    if stop_requested.is_set():
+        return
+    stop_requested.set()
+    patience = threading.Timer(STOP_PATIENCE_S, _end_at_once)
+    patience.daemon = True  # lives on while the interpreter waits for the other threads, not longer
+    patience.start()
+
+
+def _end_at_once() -> None:
+    print(
+        "stopped: finished work is kept; run the same command again to continue", file=sys.stderr, flush=True
+    )
+    os._exit(130)
 
 
 class Stopped(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""`densecorr pseudo-label`: a vertex for each sampled pixel of each instance, without any annotation (SHIC Sec. 3.3)."""
+"""`densecorr pseudo-label`: a vertex for each sampled foreground pixel, without annotation (SHIC Sec. 3.3)."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -9,16 +9,16 @@ import numpy as np
 from densecorr.errors import EmptyInstanceError
 from densecorr.evaluation.evaluate import MethodResult, compare, evaluate_methods
 from densecorr.evaluation.metrics import write_metrics
-from densecorr.evaluation.overlays import figure_row, overlay_points
-from densecorr.evaluation.report import Distribution, Panel, PictureRow, ReportData, ReportTable, write_report
-from densecorr.images import read_image, write_png
+from densecorr.evaluation.report import Distribution, ReportData, ReportTable, write_report
+from densecorr.images import write_png
 from densecorr.models import Predictor, load_predictor
 from densecorr.templates.colors import template_colors
 from densecorr.templates.template import Template, geodesic_rows
 from storage.commands import lineage
-from storage.datasets import DatasetInstance, read_instances, read_labels
+from storage.datasets import read_instances, read_labels
 from storage.reports import format_lineage
 
+from .pictures import scored_row, stack_rows, unscored_row, worst_rows
 from .progress import Progress
 from .scoring import (
     Predictions,
@@ -36,7 +36,7 @@ from .stage import StageInputs
 if TYPE_CHECKING:
     from .evaluate import Evaluate
 
-N_PICTURES, N_WORST, N_SHEET = 8, 6, 4
+N_PICTURES, N_SHEET = 8, 4
 BASELINE_NOTE = (
     "Zero-shot uses the offline extractor: outlines and gradients, no learned weights. It is a baseline; "
     "with foundation-model features the same pipeline does better."
@@ -87,14 +87,16 @@ def score_and_report(
         for base in ("zero-shot", "position prior")
         if base in results
     ]
+    first = next(iter(models), None)
+    against = {name: compare(scored[f"zero-shot ({name})"], results[first]) for name in variants if first}
     zero_shot = {name: _figures(scored[f"zero-shot ({name})"]) for name in variants}
     extra = {"category": command.category, "zero_shot_variants": zero_shot, "inputs": inputs.all_ids()}
     if variants:
-        extra["zero_shot_chosen"] = chosen
+        extra |= {"zero_shot_chosen": chosen, "gain_against_variants": against}
     write_metrics(out, results, comparisons, extra)
     colors = template_colors(template.V)
     shown = items[:: max(1, len(items) // N_PICTURES)][:N_PICTURES]
-    overlays = [_row(item, predictions, models, colors) for item in shown]
+    overlays = [scored_row(item, predictions, models, colors) for item in shown]
     write_png(out / "pictures.png", stack_rows(overlays[:N_SHEET]))
     write_report(
         out / "report.html",
@@ -106,7 +108,7 @@ def score_and_report(
             notes=(BASELINE_NOTE,) if variants else (),
             tables=tuple(tables),
             overlays=tuple(overlays),
-            worst=tuple(_worst(items, results, predictions, models, colors)),
+            worst=tuple(worst_rows(items, results, predictions, models, colors)),
             settings=command.settings,
             lineage=input_lineage(inputs),
         ),
@@ -152,80 +154,6 @@ def _figures(result: MethodResult) -> dict[str, float | None]:
     return {name: interval.value for name, interval in result.overall.figures.items()}
 
 
-def crop_box(image: np.ndarray, xywh: tuple[float, float, float, float]) -> np.ndarray:
-    """The image around a box with a tenth to spare."""
-    x, y, w, h = xywh
-    pad = 0.1 * max(w, h)
-    top, left = max(0, int(y - pad)), max(0, int(x - pad))
-    return image[top : int(y + h + pad) + 1, left : int(x + w + pad) + 1]
-
-
-def _row(
-    item: ScoredItem,
-    predictions: Predictions,
-    models: dict[str, Predictor],
-    colors: np.ndarray,
-    facts: str = "",
-) -> PictureRow:
-    image, truth = read_image(item.item.path), item.truth
-    radius = max(1.5, max(truth.xywh[2:]) / 70)
-    by_method = {
-        name: next((p for p in group if p.instance_id == truth.instance_id), None)
-        for name, group in predictions.items()
-        if name not in ("chance", "position prior") and not name.endswith("image only")
-    }
-    painted = {"image": image, "truth": overlay_points(image, truth.xy, colors[truth.vertex], radius)}
-    for name, prediction in by_method.items():
-        if name in models:
-            dense = models[name].predict(image, truth.xywh, item.item.silhouette())
-            painted[name] = dense.overlay(image, colors)
-        elif prediction is not None:
-            known = prediction.vertex >= 0
-            painted[name] = overlay_points(image, truth.xy[known], colors[prediction.vertex[known]], radius)
-    panels = tuple(Panel(name, crop_box(picture, truth.xywh)) for name, picture in painted.items())
-    return PictureRow(truth.instance_id, panels, facts)
-
-
-def stack_rows(rows: list[PictureRow]) -> np.ndarray:
-    """Picture rows as one image, for a README or a quick look; panels are squared."""
-    drawn = [
-        figure_row(
-            [squared(panel.image) for panel in row.panels], [panel.caption for panel in row.panels], 192
-        )
-        for row in rows
-    ]
-    return np.concatenate(drawn)
-
-
-def squared(image: np.ndarray) -> np.ndarray:
-    """The picture in the middle of a white square."""
-    height, width = image.shape[:2]
-    side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
-    pads = ((top, side - height - top), (left, side - width - left), (0, 0))
-    return np.pad(image, pads, constant_values=255)
-
-
-def _worst(
-    items: list[ScoredItem],
-    results: dict[str, MethodResult],
-    predictions: Predictions,
-    models: dict[str, Predictor],
-    colors: np.ndarray,
-) -> list[PictureRow]:
-    """The instances the first model (else zero-shot) is worst at."""
-    name = next(iter(models), "zero-shot")
-    if name not in results:
-        return []
-    error = results[name].columns["geodesic_error_228"]
-    order = np.argsort(-np.nan_to_num(error, nan=-1.0), kind="stable")[:N_WORST]
-    by_id = {item.truth.instance_id: item for item in items}
-    ids = results[name].columns["instance_id"]
-    return [
-        _row(by_id[str(ids[i])], predictions, models, colors, f"{name}: {error[i]:.1f} of 228") for i in order
-    ]
-
-
 def report_without_truth(out: Path, inputs: StageInputs, command: "Evaluate", template: Template) -> None:
     """Counts, score distributions and overlays of what there is, for a data set without annotated points.
 
@@ -239,7 +167,7 @@ def report_without_truth(out: Path, inputs: StageInputs, command: "Evaluate", te
     models: dict[str, Predictor] = {}
     for folder in inputs.paths("models"):
         model = load_predictor(folder)
-        models[unique_name(model_name(model.config), dict.fromkeys(models, []))] = model
+        models[unique_name(model_name(model.config), models)] = model
     colors = template_colors(template.V)
     labels = list(sets.values())
     distributions = tuple(
@@ -270,31 +198,11 @@ def report_without_truth(out: Path, inputs: StageInputs, command: "Evaluate", te
             ),
             missing={"geodesic error, PCK, GPS": why},
             distributions=distributions,
-            overlays=tuple(_unscored_row(item, sets, models, colors) for item in items[:N_PICTURES]),
+            overlays=tuple(unscored_row(item, sets, models, colors) for item in items[:N_PICTURES]),
             settings=command.zero_shot,
             lineage=input_lineage(inputs),
         ),
     )
-
-
-def _unscored_row(
-    item: DatasetInstance, sets: dict, models: dict[str, Predictor], colors: np.ndarray
-) -> PictureRow:
-    image, record = read_image(item.path), item.instance
-    panels = [Panel("image", crop_box(image, record.xywh))]
-    silhouette, label = item.silhouette(), sets.get(record.instance_id)
-    if silhouette is not None:
-        shown = np.where(silhouette[..., None], image, image // 4)
-        panels.append(Panel(f"silhouette ({record.silhouette_source})", crop_box(shown, record.xywh)))
-    if label is not None:
-        xy = np.stack([label.x, label.y], axis=1).astype(np.float64)
-        radius = max(2.0, max(record.xywh[2:]) / 70)
-        painted = overlay_points(image, xy, colors[label.vertex], radius)
-        panels.append(Panel("zero-shot", crop_box(painted, record.xywh)))
-    for name, model in models.items():
-        dense = model.predict(image, record.xywh, silhouette)
-        panels.append(Panel(name, crop_box(dense.overlay(image, colors), record.xywh)))
-    return PictureRow(record.instance_id, tuple(panels))
 
 
 def input_lineage(inputs: StageInputs) -> str:

@@ -32,7 +32,7 @@ from storage.artifacts import Store
 from .execute import StageResult, execute
 from .expand import Node
 from .pipeline import RunSettings, read_pipeline, with_ids
-from .progress import stop_requested
+from .progress import request_stop
 from .registry import load_stage
 from .server import TEMPORARY_VARIABLE
 from .session import say
@@ -121,7 +121,7 @@ def _run_nodes(nodes: Sequence[Node], settings: RunSettings, store: str) -> dict
     try:
         done = _submit_all(list(nodes), settings, store)
     except (KeyboardInterrupt, TerminationSignal):
-        stop_requested.set()  # the task runner waits for its threads, which stop at their next report
+        request_stop()  # the task runner waits for its threads
         raise
     results = {node.key: done[node.key].result() for node in nodes}
     _publish([StageResult(**result) for result in results.values()], Store(store))

@@ -16,7 +16,7 @@ from densecorr.config import to_jsonable
 
 from .execute import StageResult, execute
 from .pipeline import Pipeline, RunSettings, read_pipeline, with_ids
-from .progress import stop_requested
+from .progress import request_stop
 from .server import reachable_server, tracking_server
 from .session import Session, say
 from .stage import Stage
@@ -84,11 +84,7 @@ def _run_directly(pipeline: Pipeline, session: Session) -> dict[str, StageResult
 
 @contextlib.contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    """Ctrl-C (or SIGTERM) once: every stage stops at its next progress report. Twice: end at once.
-
-    Ending at once is safe too: a half-made artifact does not exist for the store, and finished shards are
-    kept.
-    """
+    """Ctrl-C (or SIGTERM) once: `progress.request_stop`. Twice: end at once, which is safe too."""
     asked = False
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -96,8 +92,8 @@ def stopping_on_signals() -> Iterator[None]:
         if asked:
             os._exit(128 + number)
         asked = True
-        stop_requested.set()
-        say("stopping at the next step (again to stop at once)")
+        say("stopping (again to stop at once)")
+        request_stop()
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
@@ -109,4 +105,3 @@ def stopping_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        stop_requested.clear()

@@ -1,7 +1,7 @@
 """The evaluate stage's work on tables: truths, and each method's answers at the same held-out points."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def read_truths(dataset: Path, category: str, split: str | None) -> list[ScoredI
             record.instance_id,
             record.image_id,
             record.category,
-            tuple(map(float, record.xywh)),
+            record.xywh,
             np.stack([label.x, label.y], axis=1).astype(np.float64),
             np.asarray(label.vertex, dtype=np.int64),
             float(record.area),
@@ -173,7 +173,7 @@ def model_name(config: dict) -> str:
     return "trained on pseudo-labels" if config["inputs"].get("labels") else "trained on truth"
 
 
-def unique_name(name: str, taken: Predictions) -> str:
+def unique_name(name: str, taken: Container[str]) -> str:
     """`name`, or `name (2)` and so on when there is one already."""
     count = 2
     candidate = name

@@ -18,6 +18,7 @@ from .densepose import LABEL_FIELDS, check_points, has_points, label_table
 from .segmentations import compress_segmentation, silhouette_area, silhouette_box
 
 CHUNK = 2048  # annotations decoded at once
+EXACT = 2**53  # whole numbers below it are float64s
 _decoder = msgspec.json.Decoder(CocoAnnotation)
 
 
@@ -168,9 +169,10 @@ class AnnotationReader:
         for name, text in written.items():
             if bytes(fields[name]) == text:
                 del fields[name]
-        for name in ("bbox", "area"):
-            if getattr(annotation, name) is not None:
-                del fields[name]
+        if annotation.bbox is not None and max(map(abs, annotation.bbox)) < EXACT:
+            del fields["bbox"]
+        if annotation.area is not None and abs(annotation.area) < EXACT:
+            del fields["area"]
         for name, texts in (("iscrowd", (b"0", b"1")), ("ignore", (b"1",))):
             if name in fields and bytes(fields[name]) in texts:
                 del fields[name]
@@ -184,7 +186,8 @@ class AnnotationReader:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a column of float64 holds the value as it is."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < EXACT
 
 
 def _instance_table(columns: dict[str, list[Any]]) -> pa.Table:

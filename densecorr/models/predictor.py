@@ -139,7 +139,7 @@ class Predictor:
             return vertex, probability >= 0.5, probability
         at = np.rint(xy).astype(np.int64)
         height, width = embedded.silhouette.shape
-        known = (at >= 0).all(axis=1) & (at < [width, height]).all(axis=1)
+        known = np.logical_and((at >= 0).all(axis=1), (at < np.array([width, height])).all(axis=1))
         at = np.where(known[:, None], at, 0)
         return vertex, known & embedded.silhouette[at[:, 1], at[:, 0]], probability
 

@@ -41,7 +41,8 @@ def choose_variant(
 ) -> tuple[Variant, dict[str, float]]:
     """The variant with the least mean cycle error (a share of the crop) over some instances, and all errors.
 
-    `scored` must hold similarities with all of `views`. Only cycle errors decide; no label is looked at.
+    `scored` must hold similarities with all of `views`. Only cycle errors decide; no label is looked at. Azimuths
+    in `settings` are kept: the errors over all views are for information.
 
     Raises:
         EmptyInstanceError: no instance.
@@ -59,5 +60,6 @@ def choose_variant(
     if not errors[0]:
         raise EmptyInstanceError("an instance with a silhouette", "none", "Check the data set's silhouettes.")
     means = [float(np.mean(values)) for values in errors]
-    best = candidates[int(np.argmin(means))]
+    allowed = [index for index, variant in enumerate(candidates) if variant.azimuths == settings.azimuths]
+    best = candidates[min(allowed, key=lambda index: means[index])]
     return best, {str(variant): round(mean, 5) for variant, mean in zip(candidates, means, strict=True)}

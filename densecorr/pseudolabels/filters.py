@@ -40,7 +40,7 @@ def select_instances(
     return marked
 
 
-def score_threshold(scores: list[Float32[np.ndarray, " P"]], keep: float) -> float:
+def score_threshold(scores: list[Float32[np.ndarray, " _"]], keep: float) -> float:
     """The score that the share `keep` of all points reaches."""
     _check_share(keep)
     return float(np.quantile(np.concatenate(scores), 1.0 - keep)) if scores and keep < 1 else -np.inf

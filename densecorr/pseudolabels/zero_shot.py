@@ -26,8 +26,7 @@ class ZeroShotSettings:
 
     Attributes:
         pooling: over the views that see a vertex: 'max' (SHIC's choice), 'mean', or 'best', one view an
-            instance; 'auto' takes the one with the least cycle error on some instances, with and without
-            `azimuths`.
+            instance; 'auto' takes the one with the least cycle error on some instances.
         azimuths: keep views within these intervals (low, high) of azimuth in degrees; empty keeps all.
         points: foreground points labelled an instance (SHIC samples 100), or 0 for every foreground cell.
         crop_size: side of the instance's crop, pixels; a multiple of the extractor's stride.
@@ -178,9 +177,9 @@ def predict_points(
     scores: InstanceScores,
     views: ViewFeatures,
     xy: Float[np.ndarray, "P 2"],
-    vertices: Int[np.ndarray, " P"],
+    vertices: Int[np.ndarray, " Q"],
     pooling: Pooling,
-) -> tuple[Int[np.ndarray, " P"], Float[np.ndarray, "P 2"]]:
+) -> tuple[Int[np.ndarray, " P"], Float[np.ndarray, "Q 2"]]:
     """Both directions at given queries: the vertex at each pixel, and the best-scoring pixel of each vertex.
 
     Args:
@@ -191,7 +190,7 @@ def predict_points(
         pooling: over views.
 
     Returns:
-        Template vertex ids (P,), and full-image pixels (P, 2).
+        Template vertex ids (P,), and full-image pixels (Q, 2).
     """
     scores, views = narrow(scores, views, pooling)
     rule: Pooling = "max" if pooling == "best" else pooling

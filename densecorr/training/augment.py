@@ -28,7 +28,7 @@ class Augmentation:
     flip: float = 0.5
     brightness: float = 0.25
     color: float = 0.1
-    hint: float = 0.5
+    hint: float = 0.7
 
 
 @dataclass(frozen=True)

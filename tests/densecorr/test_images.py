@@ -87,7 +87,9 @@ def test_padding_enlarges_the_longer_side_at_both_ends_about_the_middle() -> Non
         ((6.0, 4.0, 111.0, 90.0), 9),
     ],
 )
-def test_a_crop_pixel_shows_what_lies_at_its_place(xywh: tuple[float, float, float, float], size: int) -> None:
+def test_a_crop_pixel_shows_what_lies_at_its_place(
+    xywh: tuple[float, float, float, float], size: int
+) -> None:
     image = gradient(100, 120)
     frame = crop_frame(xywh, size, padding=0.0)
     crop = crop_image(image, frame).astype(float)

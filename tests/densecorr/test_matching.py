@@ -214,7 +214,9 @@ def test_selected_views_answer_as_if_the_others_were_not_there(chosen: list[int]
     for view, start in enumerate(some.starts[:-1]):
         for vertex in range(30):
             row = int(views.cell[chosen[view], vertex])
-            assert int(some.cell[view, vertex]) == (-1 if row < 0 else row - views.starts[chosen[view]] + start)
+            assert int(some.cell[view, vertex]) == (
+                -1 if row < 0 else row - views.starts[chosen[view]] + start
+            )
     assert torch.equal(some.owner, views.owner[columns])
 
 

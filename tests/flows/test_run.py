@@ -17,6 +17,7 @@ import toys
 from densecorr.errors import MeshError
 from flows import cli
 from flows.execute import StageResult
+from flows.progress import STOP_PATIENCE_S
 from flows.run_command import run_file, run_one
 from flows.server import TEMPORARY_VARIABLE, temporary_server
 from flows.session import Session
@@ -187,6 +188,27 @@ def test_gpu_stages_take_turns(session: Session, tmp_path: Path, monkeypatch: py
         for result in results.values()
     )
     assert ends[1] - ends[0] > 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stage_that_does_not_listen_is_not_waited_for(
+    number: signal.Signals, tmp_path: Path, session: Session
+) -> None:
+    path = write_pipeline(tmp_path, '[stages.deaf]\ncommand = "toys:SLOW"\nseconds = 90\nstep = 90\n')
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "run", str(path), "--store", session.store_uri],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "running" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    _, said = process.communicate(timeout=STOP_PATIENCE_S + 30)
+    assert process.returncode == 130
+    assert "finished work is kept" in said
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")

@@ -60,6 +60,7 @@ class Slow:
     seconds: float = 1.0
     after: tuple[ArtifactRef, ...] = ()
     gpu: bool = False
+    step: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,9 @@ def write_total(out: Path, inputs: StageInputs, command: Total, progress: Progre
 
 
 def write_slow(out: Path, inputs: StageInputs, command: Slow, progress: Progress) -> None:
-    n_steps = int(command.seconds / 0.05)
+    n_steps = int(command.seconds / command.step)
     for step in range(n_steps):
-        time.sleep(0.05)
+        time.sleep(command.step)
         progress(step, n_steps, "sleeping")
     (out / "slept.txt").write_text(f"{time.time()}")
 

@@ -31,7 +31,7 @@ def make_image(seed: int) -> np.ndarray:
     image = rng.integers(0, 70, (HEIGHT, WIDTH, 3))
     ys, xs = np.mgrid[:HEIGHT, :WIDTH]
     disc = (xs - 30) ** 2 + (ys - 24) ** 2 <= 144
-    image[disc] = [240, 130, 20] + rng.integers(-15, 15, (int(disc.sum()), 3))
+    image[disc] = np.array([240, 130, 20]) + rng.integers(-15, 15, (int(disc.sum()), 3))
     return image.astype(np.uint8)
 
 

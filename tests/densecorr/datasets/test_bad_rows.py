@@ -112,10 +112,8 @@ def test_a_bad_annotation(name: str, prepared: Callable[[Change], tuple[Path, Pa
     assert (len(tables.images), len(tables.instances), len(tables.quarantine)) == (3, 4, 1)
     (row,) = tables.quarantine.to_pylist()
     assert row["kind"] == "annotation"
-    if isinstance(json.loads(row["raw"]), dict):
-        assert json.loads(row["raw"]).keys() <= {*json.loads(path.read_text())["annotations"][0], "score"}
-    if row["id"] is not None:
-        assert f"toy/{row['id']}" not in tables.instances["instance_id"].to_pylist() or name == "repeated id"
+    assert row["raw"] in path.read_text()
+    assert row["id"] in (None, "1", "2", "5")
 
 
 @pytest.mark.parametrize("name", BAD_IMAGES)
@@ -185,7 +183,7 @@ def test_files_that_are_no_coco_files(on_error: str, coco_folder: Path, tmp_path
         with pytest.raises(AnnotationError, match=message) as caught:
             read(path, coco_folder / "images", on_error)
         assert str(path) in str(caught.value)
-    with pytest.raises(DatasetNotFoundError, match="absent.json"):
+    with pytest.raises(DatasetNotFoundError, match=r"absent\.json"):
         read(tmp_path / "absent.json", coco_folder / "images", on_error)
 
 

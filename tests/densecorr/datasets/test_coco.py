@@ -97,7 +97,7 @@ def test_filters_keep_what_they_name(coco_folder: Path) -> None:
 def test_filters_the_file_cannot_serve_are_refused(coco_folder: Path) -> None:
     with pytest.raises(SettingsError, match=r"Did you mean cow\?"):
         read(coco_folder, "instances", categories=("cwo",))
-    with pytest.raises(AnnotationError, match="CC BY 4.0"):
+    with pytest.raises(AnnotationError, match=r"CC BY 4\.0"):
         read(coco_folder, "instances", licences=("MIT",))
 
 
@@ -133,12 +133,7 @@ def test_the_result_does_not_depend_on_threads_or_chunks(
     again = read_coco(path, root, "toy", settings, threads=4)
     assert once.images.equals(again.images)
     assert once.instances.to_pylist() == again.instances.to_pylist()
-    assert calls == [
-        (3, 3, "images"),
-        (5, 5, "annotations"),
-        (1, 2, "silhouettes"),
-        (2, 2, "silhouettes"),
-    ] or (calls[-1] == (2, 2, "silhouettes"))
+    assert calls == [(3, 3, "images"), (5, 5, "annotations"), (2, 2, "silhouettes")]
 
 
 def test_boxes_come_from_segmentations_where_there_are_none(

@@ -87,7 +87,9 @@ def test_an_odd_stride_is_an_error(stride: int) -> None:
         torch.ones(32, 32, dtype=torch.bool),
         torch.zeros(32, 32, dtype=torch.bool).index_fill(0, torch.tensor([0]), True),  # the upper border
         torch.eye(32, dtype=torch.bool),
-        torch.zeros(32, 32, dtype=torch.bool).index_put((torch.tensor(31), torch.tensor(0)), torch.tensor(True)),
+        torch.zeros(32, 32, dtype=torch.bool).index_put(
+            (torch.tensor(31), torch.tensor(0)), torch.tensor(True)
+        ),
     ],
 )
 def test_odd_silhouettes_give_finite_features(mask: Tensor) -> None:
@@ -161,7 +163,9 @@ def test_shape_context_is_relative_to_the_silhouette_s_size() -> None:
 
 
 def flipped_sectors(n_angles: int, n_rings: int) -> list[int]:
-    return [ring * n_angles + (n_angles // 2 - k) % n_angles for ring in range(n_rings) for k in range(n_angles)]
+    return [
+        ring * n_angles + (n_angles // 2 - k) % n_angles for ring in range(n_rings) for k in range(n_angles)
+    ]
 
 
 def test_flipping_permutes_directions_of_the_shape_context() -> None:

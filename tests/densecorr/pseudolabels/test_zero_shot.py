@@ -44,13 +44,14 @@ def test_a_template_s_own_view_matches_itself(subject, view: int, pooling: str) 
     settings = replace(EVERYTHING, padding=0.0, pooling=pooling)
     whole = (0.0, 0.0, float(size), float(size))  # so that the crop is the view to the bit
     labels = label(subject, subject.rendered.images[view], silhouette, whole, settings)
-    xy = project_points(subject.V[labels.vertex], subject.rendered.cameras[view])[0]
-    away = np.abs(xy - labels.xy).max(axis=1)
-    exact = labels.score > 1 - 1e-5  # the cell has a vertex of its own: not all have at this level
-    assert exact.mean() > 0.5
-    assert (away[exact] <= 2.5).mean() > 0.98  # inside the cell, or its nearest one at the outline
-    # and the best cell of the vertex is the one it came from
-    assert (labels.cycle_px[exact] == 0).mean() > 0.95
+    owned = subject.views.owner[slice(*subject.views.starts[view : view + 2])].numpy() >= 0
+    assert owned.mean() > 0.5
+    assert_allclose(labels.score[owned], 1.0, atol=1e-5)
+    assert_array_equal(labels.cycle_px[owned], 0.0)
+    xy = project_points(subject.V[labels.vertex[owned]], subject.rendered.cameras[view])[0]
+    away = np.abs(xy - labels.xy[owned]).max(axis=1)
+    assert (away <= 2).mean() > 0.9  # inside the cell
+    assert away.max() < 4  # or beside it, at the outline
 
 
 @pytest.mark.parametrize("azimuth", [30.0, 75.0, -80.0, 160.0])
@@ -61,7 +62,9 @@ def test_a_new_view_is_labelled_near_the_truth(subject, azimuth: float) -> None:
     x, y = np.rint(labels.xy).astype(int).T
     true = photo.vertex[y, x]
     known = true >= 0
-    error = np.linalg.norm(subject.V[labels.vertex[known]] - subject.V[true[known]], axis=1) / subject.diameter
+    error = (
+        np.linalg.norm(subject.V[labels.vertex[known]] - subject.V[true[known]], axis=1) / subject.diameter
+    )
     shuffled = subject.V[np.random.default_rng(0).permutation(labels.vertex[known])]
     chance = np.linalg.norm(shuffled - subject.V[true[known]], axis=1).mean() / subject.diameter
     assert np.median(error) < 0.06
@@ -134,7 +137,9 @@ def test_the_margin_is_to_the_best_vertex_farther_than_the_radius(plain_views, m
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
-def test_the_cycle_goes_to_the_vertex_and_back_to_its_best_cell(plain_views, make_scores, scale: float) -> None:
+def test_the_cycle_goes_to_the_vertex_and_back_to_its_best_cell(
+    plain_views, make_scores, scale: float
+) -> None:
     views = plain_views(1, 4, [0.0])
     scores = make_scores(
         [
@@ -227,9 +232,7 @@ def test_restricting_afterwards_is_selecting_before(subject) -> None:
     box = box_of_silhouette(photo.silhouette)
 
     def scored(views):
-        return score_instance(
-            photo.image, photo.silhouette, box, "k", views, subject.extractor, EVERYTHING
-        )
+        return score_instance(photo.image, photo.silhouette, box, "k", views, subject.extractor, EVERYTHING)
 
     after, views_after = restrict(scored(subject.views), subject.views, intervals)
     views_before = select_views(subject.views, intervals)
