@@ -131,7 +131,8 @@ def row_similarity(queries: Float[Tensor, "P C"], views: ViewFeatures) -> Float[
 
 def best_view(similarity: Float[Tensor, "P N"], views: ViewFeatures) -> int:
     """The view whose best cells score highest on average over the queries."""
-    owned = similarity.masked_fill(views.owner[None] < 0, -2.0)
+    unowned = views.owner < 0
+    owned = similarity.masked_fill(unowned[None], -2.0) if bool(unowned.any()) else similarity
     means = [
         float(owned[:, start:end].max(dim=1).values.mean()) if end > start else -2.0
         for start, end in zip(views.starts[:-1], views.starts[1:], strict=True)

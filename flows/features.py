@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from densecorr.features import Features, SilhouetteFeatures
 
 from .progress import Progress
-from .stage import ArtifactRef, Stage, StageInputs
+from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class ExtractFeatures:
     """The template, from `densecorr template`."""
     views: ArtifactRef
     """Its views, from `densecorr render`."""
-    category: str = ""
+    category: Annotated[str, NotInRecipe] = ""
     """Only names the run in a pipeline."""
     level: Literal["full", "coarse"] = "coarse"
     """Match to every vertex, or to the template's coarse level (about 2,500): as good where errors are centimetres."""

@@ -26,6 +26,12 @@ class Ingest:
     settings: Dataset = field(default_factory=CocoSettings)
 
 
+def image_root(inputs: StageInputs) -> str:
+    """Images inside an artifact: their folder relative to this one's, so that the store can move; "" for a folder."""
+    (found,) = inputs.resolved["images"]
+    return f"../{found.artifact_id}/{found.inside}" if found.artifact_id else ""
+
+
 def write(out: Path, inputs: StageInputs, command: Ingest, progress: Progress) -> None:
     """Fill the folder `out`: images, instances, labels and cameras tables, dataset.json; bad rows in quarantine."""
     import pyarrow.parquet as pq
@@ -45,7 +51,8 @@ def write(out: Path, inputs: StageInputs, command: Ingest, progress: Progress) -
             "cameras": tables.cameras,
         },
     )
-    (out / "dataset.json").write_text(json.dumps(tables.info, indent=1) + "\n", encoding="utf-8")
+    info = tables.info | {"image_root": image_root(inputs) or tables.info["image_root"]}
+    (out / "dataset.json").write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
     say(
         f"{command.source}: {len(tables.images)} images, {len(tables.instances)} instances, "
         f"{len(tables.labels)} label sets"

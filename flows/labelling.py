@@ -1,6 +1,7 @@
 """The pseudo-label stage's work on tables: instances in, label rows, overlays and a summary out."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,9 +88,14 @@ class Labeller:
             cycle_px=labels.cycle_px,
         )
 
-    def write(self, path: Path, batch: list[DatasetInstance]) -> None:
-        """Label a batch into one Parquet file."""
-        records = [label for item in batch if (label := self.label(item)) is not None]
+    def write(self, path: Path, batch: list[DatasetInstance], step: Callable[[int], object]) -> None:
+        """Label a batch into one Parquet file; `step` hears of each instance."""
+        records = []
+        for index, item in enumerate(batch):
+            step(index)
+            label = self.label(item)
+            if label is not None:
+                records.append(label)
         write_table(path, "labels", records_to_table("labels", records))
 
 

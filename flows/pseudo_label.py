@@ -43,9 +43,12 @@ def write(out: Path, inputs: StageInputs, command: PseudoLabel, progress: Progre
     shards, done = out / "shards", finished_shards(out / "shards")
     for index, start in enumerate(range(0, len(instances), INSTANCES_A_SHARD)):
         batch = instances[start : start + INSTANCES_A_SHARD]
+
+        def step(k: int, start: int = start) -> None:
+            progress(start + k, len(instances), "matching")
+
         if index not in done:
-            write_shard(shards, index, lambda path, batch=batch: labeller.write(path, batch))
-        progress(min(start + INSTANCES_A_SHARD, len(instances)), len(instances))
+            write_shard(shards, index, lambda path, batch=batch, step=step: labeller.write(path, batch, step))
     finish_labels(out, shards, instances, template, labeller.chosen)
 
 

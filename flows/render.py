@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from densecorr.rendering.views import ViewSettings
 
 from .progress import Progress
-from .stage import ArtifactRef, Stage, StageInputs
+from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Render:
 
     template: ArtifactRef
     """The template, from `densecorr template`."""
-    category: str = ""
+    category: Annotated[str, NotInRecipe] = ""
     """Only names the run in a pipeline; the views do not depend on it."""
     settings: ViewSettings = field(default_factory=ViewSettings)
 

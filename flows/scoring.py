@@ -149,16 +149,16 @@ def predict_model(
         progress(index, len(items))
         image, truth, silhouette = read_image(item.item.path), item.truth, item.item.silhouette()
         embedded = model.embed(image, truth.xywh, silhouette if told else None)
-        vertex, inside, _ = model.vertices_at(embedded, truth.xy)
+        vertex, inside = model.vertices_at(embedded, truth.xy)
         xy = model.pixels_of(embedded, np.maximum(truth.vertex, 0))
-        dense = model.dense(embedded, truth.xywh)
+        score = model.confidence(embedded)
         iou = None
         if silhouette is not None:
             found = model.own_silhouette(embedded, *silhouette.shape)
             iou = float((found & silhouette).sum() / max((found | silhouette).sum(), 1))
             if told:
                 inside = points_inside(truth.xy, silhouette)
-        out.append(PointPrediction(truth.instance_id, vertex.astype(np.int64), xy, dense.score, inside, iou))
+        out.append(PointPrediction(truth.instance_id, vertex.astype(np.int64), xy, score, inside, iou))
     return out
 
 

@@ -45,9 +45,9 @@ def read_dataset_info(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def image_path(root: str, uri: str) -> Path:
-    """Where an image's file is: `uri` as it is when absolute, else below the data set's image root."""
-    return Path(uri) if Path(uri).is_absolute() else Path(root) / uri
+def image_path(folder: Path, root: str, uri: str) -> Path:
+    """Where an image's file is: `uri` below the image root, which starts at the data set's folder when relative."""
+    return folder / root / uri  # pathlib: an absolute part drops what stands before it
 
 
 def read_instances(
@@ -66,7 +66,9 @@ def read_instances(
     }
     records = table_to_records("instances", read_table(folder / "instances.parquet", "instances"))
     kept = [
-        DatasetInstance(record, images[record.image_id], image_path(root, images[record.image_id].uri))
+        DatasetInstance(
+            record, images[record.image_id], image_path(folder, root, images[record.image_id].uri)
+        )
         for record in records
         if (category is None or record.category == category)
         and (split is None or images[record.image_id].split == split)

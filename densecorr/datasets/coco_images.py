@@ -205,7 +205,7 @@ def _values(
             "a readable image file", found.problem, "Check the image folder, or get the file."
         )
     width, height = _checked_size(image, found)
-    absent = [name for name in ("width",) if name not in fields]
+    absent = [name for name in ("file_name", "width", "height") if name not in fields]
     for name, value in (("id", row.id), ("width", str(width)), ("height", str(height))):
         if name in fields and bytes(fields[name]) == value.encode():
             del fields[name]

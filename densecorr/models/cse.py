@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from ..errors import SettingsError
 from .unet import UNetBackbone
 
 Backbone = UNetBackbone  # a union once a second backbone is added
@@ -40,10 +41,20 @@ class CseModel(nn.Module):
     basis: Tensor  # a buffer: (K, Q)
 
     def __init__(self, settings: CseModelSettings, basis: Float[Tensor, "K M"]) -> None:
-        """`basis` holds the eigenfunctions at K vertices (the training level), at least Q columns."""
+        """`basis` holds the eigenfunctions at K vertices (the training level); its first Q columns are used.
+
+        Raises:
+            SettingsError: a crop size that the backbone's levels do not divide.
+        """
         super().__init__()
         self.settings = settings
         self.backbone = settings.backbone.build()
+        if settings.crop_size % self.backbone.multiple:
+            raise SettingsError(
+                f"a crop_size that is a multiple of {self.backbone.multiple}",
+                str(settings.crop_size),
+                "Change it, or the number of the backbone's widths.",
+            )
         self.head = nn.Conv2d(self.backbone.out_channels, settings.embedding + 1, 1)
         scale = basis.square().mean().sqrt()  # eigenfunctions of unit mass norm grow as the surface shrinks
         self.register_buffer("basis", basis[:, : settings.n_eigenfunctions] / scale)

@@ -5,6 +5,7 @@ prediction = model.predict(read_image("photo.jpg"), xywh=(40, 30, 200, 320))
 prediction.overlay(read_image("photo.jpg"), model.colors)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Int32, UInt8
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate
@@ -120,28 +122,30 @@ class Predictor:
         w, h = max(1, round(xywh[2])), max(1, round(xywh[3]))
         xs, ys = np.meshgrid(np.arange(w) + x0, np.arange(h) + y0)
         xy = np.stack([xs.ravel(), ys.ravel()], axis=1)
-        vertex, inside, probability = self.vertices_at(embedded, xy)
-        score = float(probability[inside].mean()) if inside.any() else 0.0
-        return DensePrediction(xywh, np.where(inside, vertex, -1).astype(np.int32).reshape(h, w), score)
+        vertex, inside = self.vertices_at(embedded, xy)
+        vertices = np.where(inside, vertex, -1).astype(np.int32).reshape(h, w)
+        return DensePrediction(xywh, vertices, self.confidence(embedded))
 
     @torch.no_grad()
     def vertices_at(
         self, embedded: Embedded, xy: Float[np.ndarray, "P 2"]
-    ) -> tuple[Int[np.ndarray, " P"], np.ndarray, np.ndarray]:
-        """At full-image pixels: the vertex, whether the pixel is foreground, and the foreground probability.
-
-        Foreground is the silhouette given, else the one found; the probability is always the network's own.
-        """
+    ) -> tuple[Int[np.ndarray, " P"], Bool[np.ndarray, " P"]]:
+        """At full-image pixels: the vertex, and whether the pixel lies in the silhouette, given or found."""
         sampled = _sample(torch.cat([embedded.pixel, embedded.logit[None]]), xy, embedded.frame)
         vertex = nearest_vertices(sampled[:, :-1].contiguous(), self._full).numpy()
-        probability = sampled[:, -1].sigmoid().numpy()
         if embedded.silhouette is None:
-            return vertex, probability >= 0.5, probability
+            return vertex, (sampled[:, -1] >= 0).numpy()
         at = np.rint(xy).astype(np.int64)
         height, width = embedded.silhouette.shape
         known = np.logical_and((at >= 0).all(axis=1), (at < np.array([width, height])).all(axis=1))
         at = np.where(known[:, None], at, 0)
-        return vertex, known & embedded.silhouette[at[:, 1], at[:, 0]], probability
+        return vertex, known & embedded.silhouette[at[:, 1], at[:, 0]]
+
+    @torch.no_grad()
+    def confidence(self, embedded: Embedded) -> float:
+        """Mean foreground probability of the cells of the silhouette, given or found; 0 without one."""
+        inside = self._foreground_cells(embedded)
+        return float(embedded.logit.flatten()[inside].sigmoid().mean()) if bool(inside.any()) else 0.0
 
     @torch.no_grad()
     def own_silhouette(self, embedded: Embedded, height: int, width: int) -> Bool[np.ndarray, "H W"]:
@@ -193,20 +197,24 @@ def load_predictor(folder: Path | str) -> Predictor:
     import json
 
     folder = Path(folder)
-    try:
-        config = json.loads((folder / "config.json").read_text())
-        surface = load_file(folder / SURFACE_FILE)
-        tensors = load_file(folder / "model.safetensors")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ArtifactError(
-            "a trained model's folder",
-            f"{folder} without {Path(str(error.filename)).name}",
-            "Name a `train` artifact.",
-        ) from error
+    config = _read_part(folder / "config.json", lambda path: json.loads(path.read_text()))
+    surface = _read_part(folder / SURFACE_FILE, load_file)
+    tensors = _read_part(folder / "model.safetensors", load_file)
+    if "model" not in config.get("train", {}) or "basis" not in tensors:
+        raise ArtifactError("a trained model's folder", str(folder), "Name a `train` artifact.")
     settings = from_jsonable(CseModelSettings, config["train"]["model"])
     model = CseModel(settings, torch.zeros_like(tensors["basis"]) + 1.0)
     model.load_state_dict(tensors)
     return Predictor(model, surface, config)
+
+
+def _read_part(path: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return read(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ArtifactError(
+            "a trained model's folder", f"{path} ({error})", "Name a `train` artifact."
+        ) from error
 
 
 def _sample(

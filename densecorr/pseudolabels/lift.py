@@ -56,7 +56,10 @@ def lift_views(
     extractor: FeatureExtractor,
     progress: Callable[[int, int], object] | None = None,
 ) -> ViewFeatures:
-    """Extract every view and note which cell each of `vertices` falls into where it is visible."""
+    """Extract every view and note which cell each of `vertices` falls into where it is visible.
+
+    Cells that no vertex falls into are left out: nothing could be matched to them.
+    """
     rows, cells, owners, starts = [], [], [], [0]
     for index, (camera, fragment, image) in enumerate(
         zip(views.cameras, views.fragments, views.images, strict=True)
@@ -75,11 +78,12 @@ def lift_views(
             order = np.lexsort((seen, away, cell[seen]))
             first = order[np.unique(cell[seen][order], return_index=True)[1]]
             owner[cell[seen][first]] = seen[first]
-            cell[seen] += starts[-1]
-        rows.append(features)
+        used = owner >= 0
+        cell[seen] = (np.cumsum(used) - 1)[cell[seen]] + starts[-1]
+        rows.append(features[torch.from_numpy(used)])
         cells.append(cell)
-        owners.append(owner)
-        starts.append(starts[-1] + len(centers))
+        owners.append(owner[used])
+        starts.append(starts[-1] + int(used.sum()))
         if progress is not None:
             progress(index + 1, len(views.cameras))
     return ViewFeatures(

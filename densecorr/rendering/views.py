@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -89,9 +90,9 @@ def read_views(folder: Path) -> Views:
     """
     try:
         with np.load(folder / "views.npz", allow_pickle=False) as file:
-            stored = {name: file[name] for name in file.files}
+            stored = {name: file[name] for name in ("face", "bary", "depth", "images", "angles")}
         rows = json.loads((folder / "cameras.json").read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise ArtifactError("rendered views", f"{folder} ({error})", "Name a `render` artifact.") from error
     cameras = [
         Camera(

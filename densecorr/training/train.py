@@ -34,7 +34,8 @@ class TrainSettings:
         learning_rate: the peak; it rises over the first tenth and falls along a cosine. `schedule` 'step' is
             SHIC's: constant, a tenth from half-way on.
         clip: largest gradient norm.
-        precision: 'bf16' computes the network in bfloat16 (autocast), 'fp32' does not.
+        precision: 'bf16' computes the network in bfloat16 (autocast), 'fp32' does not; 'auto' takes bf16 where the
+            processor has units for it (AMX, CUDA).
         checkpoint_every: steps between states a killed run goes on from.
         threads: torch's, 0 leaves them; with one thread a CPU run repeats to the bit on any number of cores.
         tensorboard: also write its event file into the artifact (extra `tensorboard`).
@@ -49,7 +50,7 @@ class TrainSettings:
     schedule: Literal["cosine", "step"] = "cosine"
     optimizer: Literal["adamw", "adam"] = "adamw"
     clip: float = 5.0
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_every: int = 200
     log_every: int = 20
     seed: int = 0
@@ -193,7 +194,7 @@ def score_batches(
         batches = [*batches, flip_batch(batches[0])]
     images = torch.cat([batch.images for batch in batches]).contiguous(memory_format=torch.channels_last)
     hint = torch.cat([batch.hint for batch in batches])
-    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+    with torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(settings.precision, device)):
         pixel, logit = model(images, hint)
     pixel, logit = pixel.float(), logit.float()
     vertices = model.vertex_embedding() / settings.model.temperature
@@ -221,6 +222,15 @@ def _score(
     share = avg_pool2d(batch.silhouettes[:, None], batch.silhouettes.shape[-1] // side)[:, 0]
     return Scored(
         log_p, batch.vertex, batch.weight, (batch.xy + 1) * (side / 2) - 0.5, logit, share, batch.known
+    )
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """Whether the network is computed in bfloat16."""
+    if precision != "auto":
+        return precision == "bf16"
+    return (
+        torch.cuda.is_bf16_supported() if device.type == "cuda" else bool(torch.cpu._is_amx_tile_supported())
     )
 
 

@@ -63,7 +63,7 @@ def instances() -> dict[str, Any]:
         ],
         "annotations": [
             annotation_row(1, 37, segmentation=[square, [40, 30, 50, 30, 45, 40.25]]),
-            annotation_row(2, 37, segmentation={"size": [HEIGHT, WIDTH], "counts": counts}, iscrowd=1),
+            annotation_row(2, 37, segmentation={"size": [HEIGHT, WIDTH], "counts": counts}, iscrowd=True),
             annotation_row(
                 3,
                 785,
@@ -72,7 +72,7 @@ def instances() -> dict[str, Any]:
                 attributes={"note": "empty mask", "levels": [1, 2.5, None]},
             ),
             annotation_row(4, 785, keypoints=[12.5, 9, 2], num_keypoints=1, segmentation=[], ignore=1),
-            annotation_row(5, 785, score=0.75, category_id=21),
+            annotation_row(5, 785, score=0.75, category_id=21, ignore=False),
         ],
         "categories": [PERSON, COW],
         "videos": [{"id": 1, "fps": 29.97}],

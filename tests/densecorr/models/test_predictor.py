@@ -1,0 +1,267 @@
+"""A model whose answers are known: red and green of a pixel are its place on a flat 'surface', blue its background."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from densecorr.config import to_jsonable
+from densecorr.errors import ArtifactError
+from densecorr.images import from_crop
+from densecorr.models import CseModel, CseModelSettings, DensePrediction, Predictor, UNetBackbone, load_predictor
+from densecorr.models.predictor import write_surface
+from densecorr.training.checkpoints import save_model
+
+SIDE = 16  # vertices lie on a grid of 16 x 16 places in the unit square
+PLACES = np.stack(np.meshgrid(np.linspace(0, 1, SIDE), np.linspace(0, 1, SIDE)), axis=-1).reshape(-1, 2)
+BOX = (20.0, 10.0, 60.0, 60.0)
+
+
+class KnownBackbone(nn.Module):
+    """Undoes the model's scaling of its input: (u, v, 1, foreground logit) of each cell."""
+
+    stride, out_channels, multiple = 2, 4, 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hints: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.hints.append(x[:, 3] / 2)
+        rgb = avg_pool2d(x[:, :3] / 4 + 0.5, 2)
+        return torch.cat([rgb[:, :2], torch.ones_like(rgb[:, :1]), 40 * (0.5 - rgb[:, 2:3])], dim=1)
+
+
+def make_predictor(temperature: float = 1e-4, crop_size: int = 120) -> tuple[Predictor, KnownBackbone]:
+    """<(u, v, 1), (x, y, -(x^2 + y^2) / 2)> is largest for the place nearest (u, v)."""
+    settings = CseModelSettings(
+        embedding=3, temperature=temperature, crop_size=crop_size, padding=0.05, backbone=UNetBackbone(widths=(4,))
+    )
+    E = np.concatenate([PLACES, -0.5 * (PLACES**2).sum(axis=1, keepdims=True)], axis=1)
+    basis = torch.from_numpy(E).float()
+    model = CseModel(settings, basis)
+    model.backbone, model.head = backbone, _ = KnownBackbone(), nn.Identity()
+    model.basis, model.C = basis[::2], nn.Parameter(torch.eye(3))  # trained on every other vertex
+    colors = torch.from_numpy(np.concatenate([PLACES, PLACES[:, :1]], axis=1) * 255).to(torch.uint8)
+    return Predictor(model, {"basis": basis, "colors": colors}, {"category": "plane"}), backbone
+
+
+def place(xy: np.ndarray) -> np.ndarray:
+    """What the test image shows at a pixel: the box from corner to corner is the unit square."""
+    return (xy + 0.5 - np.array(BOX[:2])) / np.array(BOX[2:])
+
+
+def make_image() -> np.ndarray:
+    ys, xs = np.mgrid[:90, :110]
+    uv = place(np.stack([xs, ys], axis=-1).astype(float))
+    outside = ((uv < 0) | (uv > 1)).any(axis=-1)
+    return np.concatenate([255 * uv.clip(0, 1), 255.0 * outside[..., None]], axis=-1).round().astype(np.uint8)
+
+
+def make_silhouette() -> np.ndarray:
+    return make_image()[..., 2] == 0
+
+
+def off_the_border(xy: np.ndarray, margin: float = 3.0) -> np.ndarray:
+    x, y, w, h = BOX
+    return ((xy > [x + margin, y + margin]) & (xy < [x + w - 1 - margin, y + h - 1 - margin])).all(axis=1)
+
+
+def test_each_pixel_gets_the_vertex_of_what_it_shows() -> None:
+    model, _ = make_predictor()
+    rng = np.random.default_rng(0)
+    xy = rng.uniform([15, 5], [90, 80], (500, 2))  # between pixel centres, too
+    vertex, inside = model.vertices_at(model.embed(make_image(), BOX), xy)
+    middle = off_the_border(xy)
+    off = np.abs(PLACES[vertex[middle]] - place(xy[middle])).max(axis=1)
+    assert off.max() < 0.5 / (SIDE - 1) + 0.012  # half the spacing of the places, and rounding of colours
+    assert inside[middle].all()
+    assert not inside[(np.abs(place(xy) - 0.5) > 0.55).any(axis=1)].any()
+
+
+def test_a_prediction_covers_its_box_and_agrees_with_single_pixels() -> None:
+    model, _ = make_predictor()
+    prediction = model.predict(make_image(), BOX)
+    assert prediction.vertices.shape == (60, 60)
+    assert prediction.vertices.dtype == np.int32
+    assert prediction.score > 0.95
+    ys, xs = np.mgrid[10:70, 20:80]
+    xy = np.stack([xs.ravel(), ys.ravel()], axis=1).astype(float)
+    vertex, inside = model.vertices_at(model.embed(make_image(), BOX), xy)
+    assert_array_equal(prediction.vertices.ravel(), np.where(inside, vertex, -1))
+    full = prediction.vertex_map(90, 110)
+    assert_array_equal(full[10:70, 20:80], prediction.vertices)
+    assert (full >= 0).sum() == (prediction.vertices >= 0).sum() > 0.95 * 3600
+
+
+def test_each_vertex_is_found_at_the_pixel_that_shows_it() -> None:
+    model, _ = make_predictor(temperature=1e-3)
+    inner = np.flatnonzero((np.abs(PLACES - 0.5) < 0.4).all(axis=1))  # with trained vertices all around
+    xy = model.pixels_of(model.embed(make_image(), BOX), inner)
+    off = np.abs(place(xy) - PLACES[inner]).max(axis=1) * 60
+    cell = 2 * 66 / 120  # of the grid, full-image pixels
+    assert np.median(off) < cell
+    assert off.max() < 2 * cell
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_pixels_of_vertices_are_foreground(told: bool) -> None:
+    model, _ = make_predictor()
+    silhouette = make_silhouette()
+    if told:
+        silhouette[:, :50] = False  # only the right half is the instance
+    embedded = model.embed(make_image(), BOX, silhouette if told else None)
+    xy = model.pixels_of(embedded, np.arange(len(PLACES)))
+    half_a_cell = 66 / 120
+    assert (xy >= np.array([50 if told else 20, 10]) - 0.5 - half_a_cell).all()
+    assert (xy <= np.array([80, 70]) - 0.5 + half_a_cell).all()
+
+
+def test_without_any_foreground_all_pixels_compete() -> None:
+    model, _ = make_predictor()
+    image = make_image()
+    image[..., 2] = 255
+    embedded = model.embed(image, BOX)
+    assert (embedded.logit < 0).all()
+    assert np.isfinite(model.pixels_of(embedded, np.arange(5))).all()
+    prediction = model.dense(embedded, BOX)
+    assert (prediction.vertices == -1).all()
+    assert prediction.score == 0.0
+
+
+def test_the_network_is_told_what_it_found_or_what_it_is_given() -> None:
+    model, backbone = make_predictor()
+    silhouette = make_silhouette()
+    silhouette[:40] = False
+    embedded = model.embed(make_image(), BOX)
+    given = model.embed(make_image(), BOX, silhouette)
+    first, found, _, told = (hint[0] for hint in backbone.hints)
+    assert (first == 0).all()
+    xs, ys = np.meshgrid(np.arange(120.0), np.arange(120.0))
+    xy = from_crop(np.stack([xs, ys], axis=-1), embedded.frame)
+    inside = torch.from_numpy(off_the_border(xy.reshape(-1, 2)).reshape(120, 120))
+    assert (found[inside] > 0.9).all()
+    assert set(told.unique().tolist()) == {-1.0, 1.0}
+    lower = inside & torch.from_numpy(xy[..., 1] > 42)
+    upper = inside & torch.from_numpy(xy[..., 1] < 38)
+    assert (told[lower] == 1).all()
+    assert (told[upper] == -1).all()
+    assert torch.equal(given.logit, embedded.logit)
+
+
+def test_a_silhouette_that_is_given_is_the_prediction_s_outline() -> None:
+    model, _ = make_predictor()
+    silhouette = make_silhouette()
+    silhouette[30:50, 40:] = False
+    prediction = model.predict(make_image(), BOX, silhouette)
+    assert_array_equal(prediction.vertex_map(90, 110) >= 0, silhouette)
+    beside = model.vertices_at(model.embed(make_image(), BOX, silhouette), np.array([[-5.0, 20.0], [50.0, 95.0]]))
+    assert_array_equal(beside[1], [False, False])
+
+
+def test_confidence_is_the_network_s_own_even_in_a_silhouette_it_would_not_find() -> None:
+    model, _ = make_predictor()
+    own = model.embed(make_image(), BOX)
+    wrong = ~make_silhouette()
+    told = model.embed(make_image(), BOX, wrong)
+    assert model.confidence(own) > 0.95
+    assert model.confidence(told) < 0.2
+    assert model.dense(told, BOX).score == model.confidence(told)
+
+
+def test_the_silhouette_found_lies_in_the_full_image() -> None:
+    model, _ = make_predictor()
+    found, true = model.own_silhouette(model.embed(make_image(), BOX), 90, 110), make_silhouette()
+    assert found.shape == (90, 110)
+    assert (found & true).sum() / (found | true).sum() > 0.93
+
+
+@pytest.mark.parametrize("box", [(-30.0, -20.0, 60.0, 50.0), (90.5, 70.0, 60.0, 60.0), (50.0, 40.0, 0.3, 0.2)])
+def test_a_box_over_the_border_of_the_image_is_cut_to_it(box: tuple[float, float, float, float]) -> None:
+    model, _ = make_predictor()
+    prediction = model.predict(make_image(), box)
+    everywhere = DensePrediction(box, np.zeros_like(prediction.vertices), 1.0).vertex_map(90, 110)
+    ys, xs = np.nonzero(everywhere >= 0)
+    left, top = max(0, int(np.floor(box[0]))), max(0, int(np.floor(box[1])))
+    right = min(110, int(np.floor(box[0])) + max(1, round(box[2])))
+    bottom = min(90, int(np.floor(box[1])) + max(1, round(box[3])))
+    assert (xs.min(), xs.max() + 1, ys.min(), ys.max() + 1) == (left, right, top, bottom)
+    assert prediction.overlay(make_image(), model.colors).shape == (90, 110, 3)
+
+
+def test_a_box_beside_the_image_paints_nothing() -> None:
+    prediction = DensePrediction((200.0, 5.0, 10.0, 10.0), np.zeros((10, 10), dtype=np.int32), 1.0)
+    assert (prediction.vertex_map(90, 110) == -1).all()
+
+
+def test_the_overlay_mixes_template_colours_over_the_silhouette_only() -> None:
+    model, _ = make_predictor()
+    image = make_image()
+    prediction = model.predict(image, BOX)
+    painted = prediction.overlay(image, model.colors)
+    vertex = prediction.vertex_map(90, 110)
+    assert_array_equal(painted[vertex < 0], image[vertex < 0])
+    expected = 0.35 * image[vertex >= 0] + 0.65 * model.colors[vertex[vertex >= 0]]
+    assert_allclose(painted[vertex >= 0], expected, atol=1)
+
+
+# ---- files
+
+
+def write_model(folder: Path) -> CseModel:
+    settings = CseModelSettings(
+        embedding=4, n_eigenfunctions=5, crop_size=32, backbone=UNetBackbone(widths=(4, 6)), unit="both"
+    )
+    generator = torch.Generator().manual_seed(0)
+    full = torch.randn(30, 7, generator=generator)
+    model = CseModel(settings, full[:12])
+    folder.mkdir(exist_ok=True)
+    save_model(folder, model, {"train": {"model": to_jsonable(asdict(settings))}, "category": "thing"})
+    scale = full[:12].square().mean().sqrt()
+    colors = np.random.default_rng(0).integers(0, 256, (30, 3), dtype=np.uint8)
+    write_surface(folder, (full[:, :5] / scale).numpy(), colors)
+    return model.eval()
+
+
+def test_a_model_s_folder_is_all_that_is_needed_to_predict(tmp_path: Path) -> None:
+    model = write_model(tmp_path)
+    predictor = load_predictor(tmp_path)
+    assert predictor.config["category"] == "thing"
+    assert predictor.settings == model.settings
+    assert predictor.colors.shape == (30, 3)
+    image = np.random.default_rng(1).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    embedded = predictor.embed(image, (5.0, 5.0, 30.0, 30.0))
+    crop_pixels = np.array([[12.0, 9.0], [20.0, 25.0]])
+    vertex, _ = predictor.vertices_at(embedded, crop_pixels)
+    assert ((vertex >= 0) & (vertex < 30)).all()
+    again = load_predictor(str(tmp_path)).predict(image, (5.0, 5.0, 30.0, 30.0))
+    assert_array_equal(again.vertices, predictor.predict(image, (5.0, 5.0, 30.0, 30.0)).vertices)
+
+
+@pytest.mark.parametrize("name", ["config.json", "surface.safetensors", "model.safetensors"])
+@pytest.mark.parametrize("damage", ["absent", "cut", "empty"])
+def test_a_folder_that_is_not_a_whole_model_names_what_is_wrong(name: str, damage: str, tmp_path: Path) -> None:
+    write_model(tmp_path)
+    stored = (tmp_path / name).read_bytes()
+    if damage == "absent":
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(stored[: len(stored) // 2 if damage == "cut" else 0])
+    with pytest.raises(ArtifactError, match=name.replace(".", r"\.")):
+        load_predictor(tmp_path)
+
+
+def test_another_stage_s_folder_is_not_a_model(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"something": 1}')
+    for name in ("surface.safetensors", "model.safetensors"):
+        save_file({"a": torch.zeros(1)}, tmp_path / name)
+    with pytest.raises(ArtifactError, match="train"):
+        load_predictor(tmp_path)
+    with pytest.raises(ArtifactError, match="train"):
+        load_predictor(tmp_path / "nowhere")
