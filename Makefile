@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/densecorr-is-set-up
 ARGS ?=
 ONLY ?=
-WORKERS ?= 2  # of pytest
+WORKERS ?= 2
 
 .PHONY: help setup demo test test-slow check format bench constraints
 

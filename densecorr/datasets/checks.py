@@ -1,6 +1,5 @@
 """Refusing annotations that would fail, or silently spoil a result, hours later; and setting them aside."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -13,6 +12,7 @@ from ..errors import AnnotationError
 from .arrow import QUARANTINE
 from .coco_types import Rle
 
+LARGEST = 2**31  # of a box's numbers, pixels; NaN is not below it
 Kind = Literal["image", "annotation", "category"]
 
 
@@ -49,7 +49,7 @@ def check_box(xywh: Sequence[float | int]) -> tuple[float, float, float, float]:
     Raises:
         AnnotationError: anything else.
     """
-    if len(xywh) != 4 or not all(map(math.isfinite, xywh)):
+    if len(xywh) != 4 or not all(abs(value) < LARGEST for value in xywh):
         raise AnnotationError("a box of four finite numbers", str(list(xywh)), "Write x, y, width, height.")
     x, y, w, h = map(float, xywh)
     if w < 0 or h < 0:
@@ -115,14 +115,12 @@ def check_counts(rle: Rle) -> None:
     remedy = "The encoding is damaged or belongs to another image; encode the mask again."
     if len(rle.size) != 2 or min(rle.size) < 0:
         raise AnnotationError("a run-length encoding of size [height, width]", str(rle.size), remedy)
-    counts = (
-        decode_counts(rle.counts) if isinstance(rle.counts, str) else np.array(rle.counts, dtype=np.int64)
-    )
+    counts = decode_counts(rle.counts).tolist() if isinstance(rle.counts, str) else rle.counts
     total = rle.size[0] * rle.size[1]
-    if counts.size and counts.min() < 0:
-        raise AnnotationError("run lengths of at least 0", str(int(counts.min())), remedy)
-    if counts.sum() != total:
-        raise AnnotationError(f"run lengths that sum to {total} pixels", str(int(counts.sum())), remedy)
+    if counts and min(counts) < 0:
+        raise AnnotationError("run lengths of at least 0", str(min(counts)), remedy)
+    if sum(counts) != total:
+        raise AnnotationError(f"run lengths that sum to {total} pixels", str(sum(counts)), remedy)
 
 
 def decode_counts(text: str) -> Int64[np.ndarray, " R"]:

@@ -63,7 +63,7 @@ def read_images(
     Args:
         file: what to read.
         root: folder of the image files.
-        source: the data set's name, the first part of every id.
+        source: the first part of every id.
         settings: filters and checks.
         wanted: ids of the images to keep besides the filters; None keeps all.
         rejects: takes the bad rows.

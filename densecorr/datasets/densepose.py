@@ -24,6 +24,7 @@ from .coco_types import CocoAnnotation, Rle
 TRAINING_SIDE = 256.0  # the reference training code: dp / 256 of the box
 EVALUATION_SIDE = 255.0  # the reference evaluator: dp / 255 of the box
 N_PARTS = 24  # chart parts 1..24; 0 is background
+UNIT = (-0.01, 1.01)  # dp_U, dp_V, with room for rounding
 N_MASKS = 14  # slots of dp_masks
 
 VERTEX_COUNTS = {
@@ -84,16 +85,23 @@ def check_points(annotation: CocoAnnotation) -> None:
 
     Raises:
         AnnotationError: arrays of unequal length; neither (dp_I, dp_U, dp_V) nor dp_vertex; a part outside
-            0..24; a vertex that is negative or past the end of a known reference mesh; masks that are not
-            run-length encodings.
+            0..24; positions or chart coordinates of another scale; a vertex that is negative or past the end of a
+            known reference mesh; masks that are not run-length encodings.
     """
     _check_lengths(annotation)
-    if annotation.dp_I is not None:
-        parts = np.asarray(annotation.dp_I)
-        if np.any((parts < 0) | (parts > N_PARTS) | (parts != np.floor(parts))):
+    frame = (-TRAINING_SIDE, 2 * TRAINING_SIDE)
+    for name, (low, high) in {"dp_x": frame, "dp_y": frame, "dp_U": UNIT, "dp_V": UNIT}.items():
+        values = getattr(annotation, name)
+        if values and (min(values) < low or max(values) > high):
             raise AnnotationError(
-                f"dp_I whole and in 0..{N_PARTS}", f"{_first(parts)}", "Correct the part labels."
+                f"{name} in {low:g}..{high:g}",
+                f"{min(values):g}..{max(values):g}",
+                "Points lie in a box scaled to 256 x 256, chart coordinates in 0..1; check their scale.",
             )
+    parts = np.asarray(annotation.dp_I if annotation.dp_I is not None else [])
+    wrong = parts[(parts < 0) | (parts > N_PARTS) | (parts != np.floor(parts))]
+    if wrong.size:
+        raise AnnotationError(f"dp_I whole and in 0..{N_PARTS}", f"{wrong[0]:g}", "Correct the part labels.")
     if annotation.dp_vertex:
         _check_vertices(annotation.dp_vertex, annotation.ref_model)
     slots = annotation.dp_masks if isinstance(annotation.dp_masks, list) else [annotation.dp_masks]
@@ -134,10 +142,6 @@ def _check_vertices(vertices: list[int], ref_model: str | None) -> None:
             str(highest),
             "Check that ref_model names the mesh these vertices belong to.",
         )
-
-
-def _first(parts: np.ndarray) -> float:
-    return float(parts[(parts < 0) | (parts > N_PARTS) | (parts != np.floor(parts))][0])
 
 
 def label_table(rows: list[dict[str, Any]]) -> pa.Table:

@@ -132,7 +132,9 @@ def train(
     for step in range(loop["step"], settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(step, settings)
-        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+        seed = settings.seed * 1_000_003 + step
+        torch.manual_seed(seed)  # dropout's: a run that was killed drops what it would have dropped
+        generator = torch.Generator().manual_seed(seed)
         batch = sample_batch(
             real, settings.batch_size, settings.points, mirror, settings.augmentation, generator
         )

@@ -99,7 +99,7 @@ def points(draw: st.DrawFn) -> dict[str, Any]:
     def some(values: st.SearchStrategy[Any]) -> list[Any]:
         return draw(st.lists(values, min_size=n, max_size=n))
 
-    fields: dict[str, Any] = {"dp_x": some(NUMBERS), "dp_y": some(NUMBERS)}
+    fields: dict[str, Any] = {"dp_x": some(st.floats(0, 256)), "dp_y": some(st.integers(0, 256))}
     has_chart, has_vertex = draw(st.sampled_from([(True, False), (False, True), (True, True)]))
     if has_chart:
         fields |= {

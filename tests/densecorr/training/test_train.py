@@ -1,0 +1,215 @@
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from densecorr.errors import DependencyError, SettingsError, TrainingError
+from densecorr.losses import ShicLoss
+from densecorr.training.augment import Augmentation
+from densecorr.training.train import learning_rate_at, train
+
+
+class Killed(BaseException):
+    """Not an Exception, so that nothing on the way may catch it."""
+
+
+def kill_at(step: int) -> Any:
+    def progress(done: int, total: int, text: str) -> None:
+        if done == step:
+            raise Killed
+
+    return progress
+
+
+def run(out: Path, examples, level, settings, progress=None, synthetic: bool = True) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
+    work = out.parent / f"{out.name}-work"
+    train(
+        out, work, examples, examples if synthetic else None, level, settings, {"category": "globe"}, progress
+    )
+    return out
+
+
+def all_bytes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_run_writes_the_model_its_settings_and_its_metrics(out, examples, level, make_settings) -> None:
+    settings = make_settings()
+    seen: list[tuple[int, int, str]] = []
+    run(out, examples, level, settings, lambda *report: seen.append(report))
+    assert set(all_bytes(out)) == {"model.safetensors", "config.json", "metrics.parquet"}
+    config = json.loads((out / "config.json").read_text())
+    assert config["category"] == "globe"
+    assert config["train"]["loss"]["equivariance"] == 0.01
+    tensors = load_file(out / "model.safetensors")
+    assert tensors["C"].shape == (9, 4)
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+    metrics = pd.read_parquet(out / "metrics.parquet")
+    assert metrics["step"].tolist() == [0, 3, 6, 9, 10]  # every third, and the last
+    terms = [name for name in metrics if name.startswith("loss/")]
+    assert len(terms) == 6
+    np.testing.assert_allclose(metrics["loss"], metrics[terms].sum(axis=1), rtol=1e-5)
+    assert [report[0] for report in seen] == [*range(1, 12), 11]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_training_on_a_few_crops_brings_the_loss_down(out, examples, level, make_settings, precision) -> None:
+    settings = make_settings(
+        steps=60,
+        batch_size=6,
+        precision=precision,
+        log_every=1,
+        synthetic_batch=0,
+        augmentation=Augmentation(rotation=0.0, scale=0.0, shift=0.0, flip=0.0, brightness=0.0, color=0.0),
+        loss=ShicLoss(softness=0.05, cycle_points=8),
+    )
+    settings = replace(
+        settings, model=replace(settings.model, backbone=replace(settings.model.backbone, dropout=0.0))
+    )
+    run(out, examples, level, settings, synthetic=False)
+    metrics = pd.read_parquet(out / "metrics.parquet")
+    first, last = metrics.iloc[:3].mean(), metrics.iloc[-5:].mean()
+    assert first["loss/pseudo"] > 0.8 * np.log(42)  # it starts by knowing nothing of 42 vertices
+    for term in ("pseudo", "distance", "foreground"):
+        assert last[f"loss/{term}"] < 0.6 * first[f"loss/{term}"], term
+
+
+# ---- the same run again, whatever happens on the way
+
+
+def test_the_seed_decides_every_byte(tmp_path: Path, examples, level, make_settings) -> None:
+    first, again, other = (
+        all_bytes(run(tmp_path / name, examples, level, make_settings(steps=5, seed=seed)))
+        for name, seed in [("a", 1), ("b", 1), ("c", 2)]
+    )
+    assert first == again
+    assert first["model.safetensors"] != other["model.safetensors"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("killed", [(2,), (6,), (4, 8, 11), (5, 5, 7)])
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    tmp_path: Path, examples, level, make_settings, killed: tuple[int, ...], precision: str
+) -> None:
+    settings = make_settings(precision=precision)
+    straight = all_bytes(run(tmp_path / "straight", examples, level, settings))
+    for step in killed:
+        with pytest.raises(Killed):
+            run(tmp_path / "broken", examples, level, settings, kill_at(step))
+        torch.rand(7)  # whatever else the process did
+    seen: list[int] = []
+    broken = run(tmp_path / "broken", examples, level, settings, lambda done, *_: seen.append(done))
+    assert seen[0] == (max(killed) - 1) // 4 * 4 + 1  # the step after the last state that was kept
+    assert all_bytes(broken) == straight
+
+
+def test_a_run_over_the_first_steps_again_changes_nothing(
+    tmp_path: Path, examples, level, make_settings
+) -> None:
+    """A state may be older than the last metrics: they must not come twice."""
+    with pytest.raises(Killed):
+        run(tmp_path / "a", examples, level, make_settings(), kill_at(7))
+    run(tmp_path / "a", examples, level, make_settings())
+    steps = pd.read_parquet(tmp_path / "a" / "metrics.parquet")["step"]
+    assert steps.tolist() == [0, 3, 6, 9, 10]
+
+
+# ---- what goes wrong
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_terms(
+    out, examples, level, make_settings
+) -> None:
+    weight = np.array(examples.weight)
+    weight[:] = np.nan
+    with pytest.raises(TrainingError, match=r"step 0.*'pseudo': nan.*'foreground': 0\.\d+") as caught:
+        run(out, replace(examples, weight=weight), level, make_settings())
+    assert "learning rate" in str(caught.value)
+    assert not (out / "model.safetensors").exists()
+
+
+def test_a_learning_rate_that_explodes_stops_the_run(out, examples, level, make_settings) -> None:
+    with pytest.raises(TrainingError, match="finite loss at step"):
+        run(out, examples, level, make_settings(learning_rate=1e30, optimizer="adam", steps=30))
+
+
+def test_a_gpu_that_is_not_there_is_an_error(out, examples, level, make_settings, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SettingsError, match="CUDA"):
+        run(out, examples, level, make_settings(device="cuda"))
+
+
+# ---- options
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"optimizer": "adam", "schedule": "step"},
+        {"loss": ShicLoss.paper()},
+        {"loss": ShicLoss(synthetic=0.0)},
+        {"loss": ShicLoss(pseudo=0.0, distance=0.0)},
+        {"threads": 0},
+        {"augmentation": Augmentation(hint=1.0)},  # no image is left to find the silhouette in
+    ],
+)
+def test_every_option_trains(out, examples, level, make_settings, changed: dict[str, Any]) -> None:
+    run(out, examples, level, make_settings(steps=3, **changed))
+    assert np.isfinite(pd.read_parquet(out / "metrics.parquet")["loss"]).all()
+
+
+def test_without_renders_there_is_no_synthetic_term(out, examples, level, make_settings) -> None:
+    run(out, examples, level, make_settings(steps=2), synthetic=False)
+    assert "loss/synthetic" not in pd.read_parquet(out / "metrics.parquet")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensorboard_gets_an_event_file(out, examples, level, make_settings) -> None:
+    pytest.importorskip("tensorboard")
+    run(out, examples, level, make_settings(steps=3, tensorboard=True))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(out / "tensorboard"))
+    events.Reload()
+    assert "loss/pseudo" in events.Tags()["scalars"]
+    metrics = pd.read_parquet(out / "metrics.parquet")
+    assert [event.step for event in events.Scalars("loss")] == metrics["step"].tolist()
+    np.testing.assert_allclose([event.value for event in events.Scalars("loss")], metrics["loss"], rtol=1e-6)
+
+
+def test_tensorboard_that_is_not_installed_names_the_extra(
+    out, examples, level, make_settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(DependencyError, match=r"densecorr\[tensorboard\]"):
+        run(out, examples, level, make_settings(tensorboard=True))
+
+
+def test_the_learning_rate_rises_over_a_tenth_and_falls_along_a_cosine(make_settings) -> None:
+    settings = make_settings(steps=100, learning_rate=2.0)
+    rates = [learning_rate_at(step, settings) for step in range(100)]
+    np.testing.assert_allclose(rates[:10], 0.2 * np.arange(1, 11))
+    assert rates[10] == 2.0
+    assert rates[55] == pytest.approx(1.0)
+    assert (np.diff(rates[10:]) < 0).all()
+    assert 0 < rates[-1] < 0.01
+    step = make_settings(steps=100, learning_rate=2.0, schedule="step")
+    assert [learning_rate_at(s, step) for s in (0, 49, 50, 99)] == pytest.approx([2.0, 2.0, 0.2, 0.2])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_gpu_trains_and_resumes(tmp_path: Path, examples, level, make_settings, precision: str) -> None:
+    settings = make_settings(device="cuda", precision=precision)
+    with pytest.raises(Killed):
+        run(tmp_path / "a", examples, level, settings, kill_at(6))
+    run(tmp_path / "a", examples, level, settings)
+    assert np.isfinite(pd.read_parquet(tmp_path / "a" / "metrics.parquet")["loss"]).all()
