@@ -26,6 +26,7 @@ def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.filterwarnings("error", message="Truncated File Read")
             with Image.open(path) as image:
                 if image.mode.startswith("I"):  # 16-bit grey: PIL would clip instead of scale
                     wide = np.asarray(image, dtype=np.float64)
@@ -36,7 +37,7 @@ def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
                 return np.asarray(image.convert("RGB"))
     except FileNotFoundError as error:
         raise ImageError("an image file", f"no file at {path}", "Check the image folder.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, UserWarning, Image.DecompressionBombError) as error:
         raise ImageError("a readable image", f"{path} ({error})", "Replace the damaged file.") from error
 
 

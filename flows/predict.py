@@ -1,6 +1,7 @@
 """`densecorr predict`: vertex maps, overlays and pred.json of a trained model on images or folders."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ class Predict:
     """COCO file whose boxes to use, found by file name; without, each whole image is one box."""
     category: str | None = None
     """Use only boxes of this category; the model's own category when the file has it."""
+    silhouettes: bool = False
+    """Tell the model the silhouettes of the COCO file, where it has them; without, it finds its own."""
 
     def __call__(self, session: "Session") -> None:
         """Predict and write everything."""
@@ -53,12 +56,14 @@ class Predict:
             found = boxes.get(path.name, []) if boxes is not None else [whole_image(image, path, number)]
             overlay = image
             for index, box in enumerate(found):
-                prediction = model.predict(image, box["bbox"])
+                told = box_silhouette(box, *image.shape[:2]) if self.silhouettes else None
+                prediction = model.predict(image, box["bbox"], told)
                 # the ending stays in the name: a.jpg and a.png may both be there
                 file = f"vertices/{path.name}_{index}.npz"
                 np.savez_compressed(self.out / file, vertices=prediction.vertices)
                 overlay = prediction.overlay(overlay, model.colors)
-                results.append({**box, "score": prediction.score, "vertices": file})
+                row = {key: box[key] for key in ("image_id", "category_id", "bbox")}
+                results.append({**row, "score": prediction.score, "vertices": file})
             write_png(self.out / f"overlays/{path.name}.png", overlay)
         (self.out / "pred.json").write_text(json.dumps(results, indent=1) + "\n")
         print(
@@ -92,6 +97,28 @@ def image_files(paths: tuple[Path, ...]) -> Iterator[Path]:
             yield path
         else:
             raise DatasetNotFoundError("an image file or a folder", f"nothing at {path}", "Check the path.")
+
+
+def box_silhouette(box: dict[str, Any], height: int, width: int) -> Any:
+    """The mask of a COCO annotation's segmentation, None if it has none."""
+    import msgspec
+
+    from densecorr.datasets.coco_types import Rle
+    from densecorr.datasets.segmentations import compress_segmentation
+    from densecorr.images import decode_silhouette
+
+    segmentation = box.get("segmentation")
+    if isinstance(segmentation, dict):
+        segmentation = msgspec.convert(segmentation, Rle)
+    rle = compress_segmentation(segmentation, height, width)
+    return None if rle is None else decode_silhouette(rle, height, width)
+
+
+def whole_pixels(box: tuple[float, ...]) -> tuple[float, float, float, float]:
+    """The smallest box of whole pixels around a box: its pixels are those of the vertex map that is written."""
+    x0, y0 = math.floor(box[0]), math.floor(box[1])
+    x1, y1 = math.ceil(box[0] + box[2]), math.ceil(box[1] + box[3])
+    return (float(x0), float(y0), float(x1 - x0), float(y1 - y0))
 
 
 def whole_image(image: Any, path: Path, number: int) -> dict[str, Any]:
@@ -132,6 +159,7 @@ def read_boxes(path: Path, category: str | None, own: str | None) -> dict[str, l
                 "a box [x, y, w, h] of positive size", f"{row['bbox']} in {path}", "Mend it."
             )
         if row["image_id"] in names:
-            entry = {"image_id": row["image_id"], "category_id": row["category_id"], "bbox": box}
+            entry = {key: row.get(key) for key in ("image_id", "category_id", "segmentation", "id")}
+            entry["bbox"] = whole_pixels(box)
             out.setdefault(names[row["image_id"]], []).append(entry)
     return out

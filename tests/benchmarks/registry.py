@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, tuple[str, str, tuple[object, ...]]] = {
     "fragment-views": ("fragment_views", "prepare", ()),
     "help": ("start_up", "prepare", ()),
     "pipeline-rerun": ("pipeline_rerun", "prepare", ()),
+    "pipeline-rerun-tracked": ("pipeline_rerun", "prepare_tracked", ()),
 }
 
 

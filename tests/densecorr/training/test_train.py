@@ -79,7 +79,7 @@ def test_training_on_a_few_crops_brings_the_loss_down(out, examples, level, make
     first, last = metrics.iloc[:3].mean(), metrics.iloc[-5:].mean()
     assert first["loss/pseudo"] > 0.8 * np.log(42)  # it starts by knowing nothing of 42 vertices
     for term in ("pseudo", "distance", "foreground"):
-        assert last[f"loss/{term}"] < 0.6 * first[f"loss/{term}"], term
+        assert last[f"loss/{term}"] < 0.75 * first[f"loss/{term}"], term
 
 
 # ---- the same run again, whatever happens on the way
@@ -94,8 +94,9 @@ def test_the_seed_decides_every_byte(tmp_path: Path, examples, level, make_setti
     assert first["model.safetensors"] != other["model.safetensors"]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("killed", [(2,), (6,), (4, 8, 11), (5, 5, 7)])
+@pytest.mark.parametrize(
+    ("killed", "precision"), [((2,), "fp32"), ((6,), "bf16"), ((4, 8, 11), "fp32"), ((5, 5, 7), "fp32")]
+)
 def test_a_killed_run_goes_on_to_the_same_bytes(
     tmp_path: Path, examples, level, make_settings, killed: tuple[int, ...], precision: str
 ) -> None:
