@@ -39,7 +39,11 @@ if TYPE_CHECKING:
 N_PICTURES, N_SHEET = 8, 4
 BASELINE_NOTE = (
     "Zero-shot uses the offline extractor: outlines and gradients, no learned weights. It is a baseline; "
-    "with foundation-model features the same pipeline does better."
+    "SHIC itself matches features of DINO and Stable Diffusion."
+)
+INPUT_NOTE = (
+    "Zero-shot and the trained models are given the data set's silhouettes, as inputs; in the rows 'image only' "
+    "a model has the image and the box alone. GPSm always compares the silhouette that the model finds itself."
 )
 
 
@@ -105,7 +109,7 @@ def score_and_report(
             subtitle=f"{len(items)} held-out instances, template {template.template_id}",
             results=results,
             comparisons=tuple(comparisons),
-            notes=(BASELINE_NOTE,) if variants else (),
+            notes=((BASELINE_NOTE,) if variants else ()) + ((INPUT_NOTE,) if models else ()),
             tables=tuple(tables),
             overlays=tuple(overlays),
             worst=tuple(worst_rows(items, results, predictions, models, colors)),

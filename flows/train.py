@@ -9,6 +9,8 @@ from densecorr.training import SyntheticSettings, TrainSettings
 from .progress import Progress
 from .stage import ArtifactRef, Stage, StageInputs
 
+SYMMETRIC = 0.02  # mirror residual, share of the diameter, up to which left and right are mirror images
+
 
 @dataclass(frozen=True)
 class Train:
@@ -62,7 +64,8 @@ def write(out: Path, inputs: StageInputs, command: Train, progress: Progress) ->
     train(
         out, work / "state", real, synthetic, level, settings, {**facts, "inputs": inputs.all_ids()}, progress
     )
-    write_surface(out, basis, template_colors(template.V))
+    mirrors = (template.mirror, level.mirror) if template.mirror_residual < SYMMETRIC else (None, None)
+    write_surface(out, basis, template_colors(template.V), *mirrors)
     shutil.rmtree(work)
 
 

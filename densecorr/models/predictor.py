@@ -73,7 +73,12 @@ class Embedded:
 
 
 class Predictor:
-    """A trained model with the surface it was trained for, at full resolution."""
+    """A trained model with the surface it was trained for, at full resolution.
+
+    On a symmetric template it looks at each crop and its mirror image and averages the scores: pixel u matches x as
+    well as its flip u_F matches x_F (SHIC Sec. 3.4). Joining both embeddings does that, since
+    <[e(u), e_F(u_F)], [E_x, E_xF]> / 2 is the mean of the two scores.
+    """
 
     def __init__(self, model: CseModel, surface: dict[str, Tensor], config: dict[str, Any]) -> None:
         self._model = model.eval()
@@ -83,6 +88,10 @@ class Predictor:
         with torch.no_grad():
             self._full = model.vertex_embedding(surface["basis"]).contiguous()
             self._coarse = model.vertex_embedding().contiguous()
+        self._symmetric = "mirror" in surface
+        if self._symmetric:
+            self._full = torch.cat([self._full, self._full[surface["mirror"]]], dim=1) / 2
+            self._coarse = torch.cat([self._coarse, self._coarse[surface["mirror_coarse"]]], dim=1) / 2
 
     @torch.no_grad()
     def embed(
@@ -98,13 +107,24 @@ class Predictor:
         """
         frame = crop_frame(xywh, self.settings.crop_size, self.settings.padding)
         crop = torch.from_numpy(crop_image(image, frame)).permute(2, 0, 1)[None].float() / 255
-        _, logit = self._model(crop)
+        _, logit = self._look(crop, torch.zeros_like(crop[:, 0]))
         if silhouette is None:
-            hint = interpolate(logit[:, None].sigmoid(), size=crop.shape[-2:], mode="bilinear")[:, 0] * 2 - 1
+            side = crop.shape[-1]
+            hint = interpolate(logit[None, None].sigmoid(), size=(side, side), mode="bilinear")[:, 0] * 2 - 1
         else:
             hint = torch.from_numpy(crop_mask(silhouette, frame))[None].float() * 2 - 1
-        pixel, _ = self._model(crop, hint)
-        return Embedded(pixel[0], logit[0], frame, silhouette)
+        pixel, _ = self._look(crop, hint)
+        return Embedded(pixel, logit, frame, silhouette)
+
+    def _look(
+        self, crop: Float[Tensor, "1 3 S S"], hint: Float[Tensor, "1 S S"]
+    ) -> tuple[Float[Tensor, "E h w"], Float[Tensor, "h w"]]:
+        """Embeddings and foreground logits of a crop, joined with those of its mirror image if that helps."""
+        if not self._symmetric:
+            pixel, logit = self._model(crop, hint)
+            return pixel[0], logit[0]
+        pixel, logit = self._model(torch.cat([crop, crop.flip(-1)]), torch.cat([hint, hint.flip(-1)]))
+        return torch.cat([pixel[0], pixel[1].flip(-1)]), (logit[0] + logit[1].flip(-1)) / 2
 
     def predict(
         self,
@@ -180,12 +200,23 @@ class Predictor:
         return avg_pool2d(mask, embedded.frame.size // embedded.logit.shape[1])[0].flatten() >= 0.5
 
 
-def write_surface(folder: Path, basis: Float[np.ndarray, "V M"], colors: UInt8[np.ndarray, "V 3"]) -> None:
-    """Keep the template's (scaled) eigenbasis and colours beside the model: it can then be used on its own."""
-    save_file(
-        {"basis": torch.from_numpy(np.ascontiguousarray(basis)), "colors": torch.from_numpy(colors.copy())},
-        folder / SURFACE_FILE,
-    )
+def write_surface(
+    folder: Path,
+    basis: Float[np.ndarray, "V M"],
+    colors: UInt8[np.ndarray, "V 3"],
+    mirror: Int[np.ndarray, " V"] | None = None,
+    mirror_coarse: Int[np.ndarray, " K"] | None = None,
+) -> None:
+    """Keep what a model needs of its template beside it, so that it can be used on its own.
+
+    The (scaled) eigenbasis and the colours; of a symmetric template also the mirror vertices, at full resolution and at
+    the training level.
+    """
+    arrays = {"basis": basis, "colors": colors}
+    if mirror is not None and mirror_coarse is not None:
+        arrays |= {"mirror": mirror, "mirror_coarse": mirror_coarse}
+    tensors = {name: torch.from_numpy(np.array(array, order="C")) for name, array in arrays.items()}
+    save_file(tensors, folder / SURFACE_FILE)
 
 
 def load_predictor(folder: Path | str) -> Predictor:

@@ -7,7 +7,9 @@ from torch import Tensor
 from densecorr.errors import SettingsError
 from densecorr.models import CseModel, CseModelSettings, UNetBackbone
 
-TINY = CseModelSettings(embedding=5, n_eigenfunctions=6, crop_size=32, backbone=UNetBackbone(widths=(4, 6, 8)))
+TINY = CseModelSettings(
+    embedding=5, n_eigenfunctions=6, crop_size=32, backbone=UNetBackbone(widths=(4, 6, 8))
+)
 
 
 def make_basis(n_vertices: int = 20, n_functions: int = 9) -> Tensor:

@@ -14,7 +14,14 @@ from torch.nn.functional import avg_pool2d
 from densecorr.config import to_jsonable
 from densecorr.errors import ArtifactError
 from densecorr.images import from_crop
-from densecorr.models import CseModel, CseModelSettings, DensePrediction, Predictor, UNetBackbone, load_predictor
+from densecorr.models import (
+    CseModel,
+    CseModelSettings,
+    DensePrediction,
+    Predictor,
+    UNetBackbone,
+    load_predictor,
+)
 from densecorr.models.predictor import write_surface
 from densecorr.training.checkpoints import save_model
 
@@ -41,7 +48,11 @@ class KnownBackbone(nn.Module):
 def make_predictor(temperature: float = 1e-4, crop_size: int = 120) -> tuple[Predictor, KnownBackbone]:
     """<(u, v, 1), (x, y, -(x^2 + y^2) / 2)> is largest for the place nearest (u, v)."""
     settings = CseModelSettings(
-        embedding=3, temperature=temperature, crop_size=crop_size, padding=0.05, backbone=UNetBackbone(widths=(4,))
+        embedding=3,
+        temperature=temperature,
+        crop_size=crop_size,
+        padding=0.05,
+        backbone=UNetBackbone(widths=(4,)),
     )
     E = np.concatenate([PLACES, -0.5 * (PLACES**2).sum(axis=1, keepdims=True)], axis=1)
     basis = torch.from_numpy(E).float()
@@ -161,7 +172,9 @@ def test_a_silhouette_that_is_given_is_the_prediction_s_outline() -> None:
     silhouette[30:50, 40:] = False
     prediction = model.predict(make_image(), BOX, silhouette)
     assert_array_equal(prediction.vertex_map(90, 110) >= 0, silhouette)
-    beside = model.vertices_at(model.embed(make_image(), BOX, silhouette), np.array([[-5.0, 20.0], [50.0, 95.0]]))
+    beside = model.vertices_at(
+        model.embed(make_image(), BOX, silhouette), np.array([[-5.0, 20.0], [50.0, 95.0]])
+    )
     assert_array_equal(beside[1], [False, False])
 
 
@@ -182,7 +195,9 @@ def test_the_silhouette_found_lies_in_the_full_image() -> None:
     assert (found & true).sum() / (found | true).sum() > 0.93
 
 
-@pytest.mark.parametrize("box", [(-30.0, -20.0, 60.0, 50.0), (90.5, 70.0, 60.0, 60.0), (50.0, 40.0, 0.3, 0.2)])
+@pytest.mark.parametrize(
+    "box", [(-30.0, -20.0, 60.0, 50.0), (90.5, 70.0, 60.0, 60.0), (50.0, 40.0, 0.3, 0.2)]
+)
 def test_a_box_over_the_border_of_the_image_is_cut_to_it(box: tuple[float, float, float, float]) -> None:
     model, _ = make_predictor()
     prediction = model.predict(make_image(), box)
@@ -246,7 +261,9 @@ def test_a_model_s_folder_is_all_that_is_needed_to_predict(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["config.json", "surface.safetensors", "model.safetensors"])
 @pytest.mark.parametrize("damage", ["absent", "cut", "empty"])
-def test_a_folder_that_is_not_a_whole_model_names_what_is_wrong(name: str, damage: str, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_whole_model_names_what_is_wrong(
+    name: str, damage: str, tmp_path: Path
+) -> None:
     write_model(tmp_path)
     stored = (tmp_path / name).read_bytes()
     if damage == "absent":

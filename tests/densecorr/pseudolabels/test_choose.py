@@ -68,7 +68,9 @@ def test_among_equals_the_simplest_pooling_comes_first(plain_views, make_scores,
     assert variant == Variant("max", azimuths)
 
 
-def test_azimuths_that_are_given_are_kept_even_if_all_views_come_back_closer(plain_views, make_scores) -> None:
+def test_azimuths_that_are_given_are_kept_even_if_all_views_come_back_closer(
+    plain_views, make_scores
+) -> None:
     views = plain_views(2, 4, [0.0, 180.0])
     settings = ZeroShotSettings(pooling="auto", azimuths=FRONT)
     shy = 0.5 * attractor()

@@ -44,9 +44,9 @@ def test_a_template_s_own_view_matches_itself(subject, view: int, pooling: str) 
     settings = replace(EVERYTHING, padding=0.0, pooling=pooling)
     whole = (0.0, 0.0, float(size), float(size))  # so that the crop is the view to the bit
     labels = label(subject, subject.rendered.images[view], silhouette, whole, settings)
-    owned = subject.views.owner[slice(*subject.views.starts[view : view + 2])].numpy() >= 0
-    assert owned.mean() > 0.5
-    assert_allclose(labels.score[owned], 1.0, atol=1e-5)
+    n_cells = subject.views.starts[view + 1] - subject.views.starts[view]  # those with a vertex of this level
+    owned = labels.score > 1 - 1e-5
+    assert owned.sum() == n_cells > 50
     assert_array_equal(labels.cycle_px[owned], 0.0)
     xy = project_points(subject.V[labels.vertex[owned]], subject.rendered.cameras[view])[0]
     away = np.abs(xy - labels.xy[owned]).max(axis=1)

@@ -63,7 +63,7 @@ def test_a_run_writes_the_model_its_settings_and_its_metrics(out, examples, leve
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_training_on_a_few_crops_brings_the_loss_down(out, examples, level, make_settings, precision) -> None:
     settings = make_settings(
-        steps=60,
+        steps=40,
         batch_size=6,
         precision=precision,
         log_every=1,
