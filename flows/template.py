@@ -21,11 +21,13 @@ class TemplateCommand:
     category: str
     """What the mesh shows, as the data set names it."""
     mesh: MeshSource
-    """A mesh file, an SMPL .npz, or a shape that comes with densecorr: body, quadruped."""
+    """A mesh file, an SMPL .npz or .pkl, or a shape that comes with densecorr: body, quadruped."""
     version: int = 1
     """The template is called CATEGORY-vVERSION."""
     group: str | None = None
     """Keep one group or object of an .obj file."""
+    allow_pickle: Annotated[bool, NotInRecipe] = False
+    """Open an SMPL .pkl file. A pickle runs code when it is read: only for files you trust."""
     settings: TemplateSettings = field(default_factory=TemplateSettings)
     workers: Annotated[int, NotInRecipe] = 1
     """Processes for all-pairs geodesics."""
@@ -38,7 +40,9 @@ def read_shape(command: TemplateCommand, inputs: StageInputs) -> "tuple[np.ndarr
     if command.mesh in catalog_names():
         return load_catalog_mesh(command.mesh)
     path = inputs.path("mesh")
-    return read_smpl(path) if path.suffix == ".npz" else read_mesh(path, command.group)
+    if path.suffix in (".npz", ".pkl"):
+        return read_smpl(path, allow_pickle=command.allow_pickle)
+    return read_mesh(path, command.group)
 
 
 def template_id(command: TemplateCommand) -> str:

@@ -226,10 +226,74 @@ def test_the_overlay_mixes_template_colours_over_the_silhouette_only() -> None:
     assert_allclose(painted[vertex >= 0], expected, atol=1)
 
 
+# ---- symmetric templates
+
+
+def mirror_pairs(n: int) -> np.ndarray:
+    """0 and 1 are partners, 2 and 3, ...; the last three lie on the plane of symmetry."""
+    pairs = np.arange(n)
+    pairs[: n - 3] = np.arange(n - 3) ^ 1
+    return pairs
+
+
+def make_symmetric_predictor() -> Predictor:
+    """Random weights: by itself the network knows nothing of left and right."""
+    torch.manual_seed(3)
+    settings = CseModelSettings(
+        embedding=6, n_eigenfunctions=8, crop_size=32, padding=0.0, backbone=UNetBackbone(widths=(6, 8))
+    )
+    full = torch.randn(33, 8)
+    model = CseModel(settings, full[:13])
+    surface = {
+        "basis": full,
+        "colors": torch.zeros(33, 3, dtype=torch.uint8),
+        "mirror": torch.from_numpy(mirror_pairs(33)),
+        "mirror_coarse": torch.from_numpy(mirror_pairs(13)),
+    }
+    return Predictor(model, surface, {})
+
+
+def test_on_a_symmetric_template_a_mirrored_image_gets_the_mirrored_answer() -> None:
+    model = make_symmetric_predictor()
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    box, box_flipped = (
+        (10.0, 4.0, 32.0, 32.0),
+        (60.0 - 10 - 32, 4.0, 32.0, 32.0),
+    )  # crops of one pixel a pixel
+    here = model.embed(image, box)
+    there = model.embed(np.ascontiguousarray(image[:, ::-1]), box_flipped)
+    torch.testing.assert_close(there.logit.flip(-1), here.logit)
+    xy = np.random.default_rng(1).uniform([10, 4], [41, 35], (300, 2))
+    xy_flipped = np.stack([59 - xy[:, 0], xy[:, 1]], axis=1)
+    vertex, inside = model.vertices_at(here, xy)
+    vertex_flipped, inside_flipped = model.vertices_at(there, xy_flipped)
+    assert (vertex_flipped == mirror_pairs(33)[vertex]).mean() > 0.99  # all but for rounding
+    assert (inside == inside_flipped).mean() > 0.99
+    assert (mirror_pairs(33)[vertex] != vertex).mean() > 0.5  # left and right are told apart
+    best = model.pixels_of(here, np.arange(33))
+    best_flipped = model.pixels_of(there, mirror_pairs(33))
+    assert_allclose(best_flipped[:, 0], 59 - best[:, 0], atol=1e-6)
+    assert_allclose(best_flipped[:, 1], best[:, 1], atol=1e-6)
+
+
+def test_a_template_of_mirror_images_on_the_plane_changes_no_answer() -> None:
+    """Where each vertex is its own partner, a symmetric image gets the answer it gets without mirroring."""
+    model = make_symmetric_predictor()
+    itself = {"basis": torch.randn(33, 8), "colors": torch.zeros(33, 3, dtype=torch.uint8)}
+    mirrored = {**itself, "mirror": torch.arange(33), "mirror_coarse": torch.arange(13)}
+    plain, joined = (Predictor(model._model, surface, {}) for surface in (itself, mirrored))
+    half = np.random.default_rng(2).integers(0, 256, (32, 16, 3), dtype=np.uint8)
+    image = np.concatenate([half, half[:, ::-1]], axis=1)
+    box = (0.0, 0.0, 32.0, 32.0)
+    on_the_axis = np.stack([np.full(20, 15.5), np.linspace(2, 29, 20)], axis=1)
+    answers = [p.vertices_at(p.embed(image, box), on_the_axis)[0] for p in (plain, joined)]
+    assert (answers[0] == answers[1]).mean() > 0.95
+
+
 # ---- files
 
 
-def write_model(folder: Path) -> CseModel:
+def write_model(folder: Path, mirror: bool = False) -> CseModel:
     settings = CseModelSettings(
         embedding=4, n_eigenfunctions=5, crop_size=32, backbone=UNetBackbone(widths=(4, 6)), unit="both"
     )
@@ -240,18 +304,21 @@ def write_model(folder: Path) -> CseModel:
     save_model(folder, model, {"train": {"model": to_jsonable(asdict(settings))}, "category": "thing"})
     scale = full[:12].square().mean().sqrt()
     colors = np.random.default_rng(0).integers(0, 256, (30, 3), dtype=np.uint8)
-    write_surface(folder, (full[:, :5] / scale).numpy(), colors)
+    partners = (mirror_pairs(30), mirror_pairs(12)) if mirror else (None, None)
+    write_surface(folder, (full[:, :5] / scale).numpy(), colors, *partners)
     return model.eval()
 
 
-def test_a_model_s_folder_is_all_that_is_needed_to_predict(tmp_path: Path) -> None:
-    model = write_model(tmp_path)
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_model_s_folder_is_all_that_is_needed_to_predict(tmp_path: Path, mirror: bool) -> None:
+    model = write_model(tmp_path, mirror)
     predictor = load_predictor(tmp_path)
     assert predictor.config["category"] == "thing"
     assert predictor.settings == model.settings
     assert predictor.colors.shape == (30, 3)
     image = np.random.default_rng(1).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     embedded = predictor.embed(image, (5.0, 5.0, 30.0, 30.0))
+    assert len(embedded.pixel) == (8 if mirror else 4)
     crop_pixels = np.array([[12.0, 9.0], [20.0, 25.0]])
     vertex, _ = predictor.vertices_at(embedded, crop_pixels)
     assert ((vertex >= 0) & (vertex < 30)).all()
