@@ -74,4 +74,4 @@ def uses_gpu(command: Train) -> bool:
     return command.settings.device.startswith("cuda")
 
 
-STAGE = Stage("train", Train, version=1, write=write, shards=True, uses_gpu=uses_gpu)
+STAGE = Stage("train", Train, version=2, write=write, shards=True, uses_gpu=uses_gpu)
