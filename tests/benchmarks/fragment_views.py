@@ -24,7 +24,9 @@ def prepare() -> Benchmark:
             both = np.isfinite(mine) & (depth > 0)
             if (np.isfinite(mine) != (depth > 0)).mean() > 2e-3:
                 raise AssertionError("the silhouettes differ")
-            if np.quantile(np.abs(mine - depth)[both], 0.9) > 5e-3:  # multisampling moves depths, most at edges
+            if (
+                np.quantile(np.abs(mine - depth)[both], 0.9) > 5e-3
+            ):  # multisampling moves depths, most at edges
                 raise AssertionError("the depths differ")
 
     return Benchmark(

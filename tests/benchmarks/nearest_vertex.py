@@ -15,7 +15,9 @@ def prepare(n_vertices: int) -> Benchmark:
     generator = torch.Generator().manual_seed(0)
     pixels = normalize(torch.randn(N_PIXELS, N_NUMBERS, generator=generator), dim=1)
     vertices = normalize(torch.randn(n_vertices, N_NUMBERS, generator=generator), dim=1)
-    product = torch.empty(CHUNK, n_vertices)  # kept: a fresh one a chunk would cost the baseline 3 times its time
+    product = torch.empty(
+        CHUNK, n_vertices
+    )  # kept: a fresh one a chunk would cost the baseline 3 times its time
 
     def cdist() -> torch.Tensor:
         return torch.cat([torch.cdist(part, vertices).argmin(dim=1) for part in pixels.split(CHUNK)])

@@ -33,5 +33,7 @@ def run_densecorr(arguments: Sequence[str], variables: dict[str, str] | None = N
         unit = 1 if sys.platform == "darwin" else 2**10
         finished = Finished(out.read(), err.read(), usage.ru_maxrss * unit / 2**20)
     if process.returncode != 0:
-        raise RuntimeError(f"densecorr {' '.join(arguments)} ended with {process.returncode}:\n{finished.stderr}")
+        raise RuntimeError(
+            f"densecorr {' '.join(arguments)} ended with {process.returncode}:\n{finished.stderr}"
+        )
     return finished

@@ -32,7 +32,5 @@ def select_names(only: str | None) -> list[str]:
 def load_benchmark(name: str) -> Benchmark:
     """Import the benchmark's module and prepare its inputs."""
     module, function, arguments = BENCHMARKS[name]
-    prepare: Callable[..., Benchmark] = getattr(
-        importlib.import_module(f".{module}", __package__), function
-    )
+    prepare: Callable[..., Benchmark] = getattr(importlib.import_module(f".{module}", __package__), function)
     return prepare(*arguments)

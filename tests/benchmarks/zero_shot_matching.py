@@ -87,10 +87,10 @@ def match_plainly(queries: Tensor, by_vertex: list[Tensor], order: list[Tensor])
     for features, seen in zip(by_vertex, order, strict=True):
         product = queries.double() @ features.double()
         top = product.max(dim=1).values
-        first = (product >= top[:, None] - 1e-12).int().argmax(dim=1)  # vertices of a cell tie but for rounding
+        first = (
+            (product >= top[:, None] - 1e-12).int().argmax(dim=1)
+        )  # vertices of a cell tie but for rounding
         better = top > best
         best = torch.where(better, top, best)
         vertex = torch.where(better, seen[first], vertex)
     return vertex
-
-
