@@ -21,7 +21,7 @@ class DemoSize:
 
 SIZES = {
     "small": DemoSize(n_train=48, n_val=12, n_coarse=300, n_eigenpairs=64, steps=40, synthetic=16),
-    "standard": DemoSize(n_train=400, n_val=80, n_coarse=1500, n_eigenpairs=256, steps=500, synthetic=150),
+    "standard": DemoSize(n_train=400, n_val=80, n_coarse=1500, n_eigenpairs=256, steps=600, synthetic=150),
     "full": DemoSize(n_train=800, n_val=120, n_coarse=1500, n_eigenpairs=256, steps=1200, synthetic=300),
 }
 

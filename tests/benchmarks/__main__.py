@@ -49,8 +49,11 @@ def run_in_process(name: str) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
         command = (sys.executable, "-m", "tests.benchmarks", "--child", name, "--out", str(out))
-        done = subprocess.run(command, env=os.environ | thread_variables())
-        return json.loads(out.read_text()) if done.returncode == 0 else None
+        done = subprocess.run(command, env=os.environ | thread_variables(), capture_output=True, text=True)
+        if done.returncode == 0:
+            return json.loads(out.read_text())
+        print(done.stdout + done.stderr, file=sys.stderr)
+        return None
 
 
 def thread_variables() -> dict[str, str]:

@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from torch import Tensor
 
-from densecorr.errors import SettingsError
+from densecorr.errors import SettingsError, TrainingError
 from densecorr.matching import (
     Matches,
     ViewFeatures,
     _nearest_by_product,
     best_view,
+    match_queries,
     match_rows,
     nearest_vertices,
     pool_vertices,
@@ -113,6 +114,18 @@ def test_no_pixels_and_a_single_vertex_are_fine() -> None:
         assert search(torch.randn(2, 3), torch.randn(1, 3)).tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+@pytest.mark.parametrize("whose", ["one pixel", "all vertices"])
+def test_embeddings_of_a_model_that_diverged_are_an_error(bad: float, whose: str) -> None:
+    pixels, vertices = torch.ones(6, 4), torch.eye(4).repeat(3, 1)
+    if whose == "one pixel":
+        pixels[3, 1] = bad
+    else:
+        vertices = torch.full_like(vertices, bad)
+    with pytest.raises(TrainingError, match="diverged"):
+        nearest_vertices(pixels, vertices)
+
+
 def test_pixel_embeddings_need_not_be_detached() -> None:
     pixels = torch.eye(5, requires_grad=True)
     unit = torch.nn.functional.normalize(pixels, dim=1)
@@ -172,6 +185,19 @@ def test_matching_cells_is_max_pooling_over_vertices(seed: int, ties: bool) -> N
     expected = matches_by_loops(similarity, views)
     assert torch.equal(found.vertex, expected.vertex)
     assert torch.equal(found.view, expected.view)
+
+
+@pytest.mark.parametrize("n_queries", [0, 1, 25])
+def test_matching_in_parts_is_matching_at_once(n_queries: int) -> None:
+    rng = np.random.default_rng(4)
+    views = random_views(rng)
+    queries = torch.nn.functional.normalize(torch.from_numpy(rng.normal(size=(n_queries, 6))).float(), dim=1)
+    at_once, in_parts = match_queries(queries, views), match_queries(queries, views, limit_mb=0)
+    expected = match_rows(row_similarity(queries, views), views)
+    for found in (at_once, in_parts):
+        assert torch.equal(found.vertex, expected.vertex)
+        assert torch.equal(found.view, expected.view)
+        torch.testing.assert_close(found.score, expected.score)
 
 
 def test_unseen_vertices_and_cells_without_a_vertex_never_win() -> None:

@@ -1,18 +1,12 @@
 """A model whose answers are known: red and green of a pixel are its place on a flat 'surface', blue its background."""
 
-from dataclasses import asdict
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from densecorr.config import to_jsonable
-from densecorr.errors import ArtifactError
 from densecorr.images import from_crop
 from densecorr.models import (
     CseModel,
@@ -20,10 +14,7 @@ from densecorr.models import (
     DensePrediction,
     Predictor,
     UNetBackbone,
-    load_predictor,
 )
-from densecorr.models.predictor import write_surface
-from densecorr.training.checkpoints import save_model
 
 SIDE = 16  # vertices lie on a grid of 16 x 16 places in the unit square
 PLACES = np.stack(np.meshgrid(np.linspace(0, 1, SIDE), np.linspace(0, 1, SIDE)), axis=-1).reshape(-1, 2)
@@ -288,64 +279,3 @@ def test_a_template_of_mirror_images_on_the_plane_changes_no_answer() -> None:
     on_the_axis = np.stack([np.full(20, 15.5), np.linspace(2, 29, 20)], axis=1)
     answers = [p.vertices_at(p.embed(image, box), on_the_axis)[0] for p in (plain, joined)]
     assert (answers[0] == answers[1]).mean() > 0.95
-
-
-# ---- files
-
-
-def write_model(folder: Path, mirror: bool = False) -> CseModel:
-    settings = CseModelSettings(
-        embedding=4, n_eigenfunctions=5, crop_size=32, backbone=UNetBackbone(widths=(4, 6)), unit="both"
-    )
-    generator = torch.Generator().manual_seed(0)
-    full = torch.randn(30, 7, generator=generator)
-    model = CseModel(settings, full[:12])
-    folder.mkdir(exist_ok=True)
-    save_model(folder, model, {"train": {"model": to_jsonable(asdict(settings))}, "category": "thing"})
-    scale = full[:12].square().mean().sqrt()
-    colors = np.random.default_rng(0).integers(0, 256, (30, 3), dtype=np.uint8)
-    partners = (mirror_pairs(30), mirror_pairs(12)) if mirror else (None, None)
-    write_surface(folder, (full[:, :5] / scale).numpy(), colors, *partners)
-    return model.eval()
-
-
-@pytest.mark.parametrize("mirror", [False, True])
-def test_a_model_s_folder_is_all_that_is_needed_to_predict(tmp_path: Path, mirror: bool) -> None:
-    model = write_model(tmp_path, mirror)
-    predictor = load_predictor(tmp_path)
-    assert predictor.config["category"] == "thing"
-    assert predictor.settings == model.settings
-    assert predictor.colors.shape == (30, 3)
-    image = np.random.default_rng(1).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    embedded = predictor.embed(image, (5.0, 5.0, 30.0, 30.0))
-    assert len(embedded.pixel) == (8 if mirror else 4)
-    crop_pixels = np.array([[12.0, 9.0], [20.0, 25.0]])
-    vertex, _ = predictor.vertices_at(embedded, crop_pixels)
-    assert ((vertex >= 0) & (vertex < 30)).all()
-    again = load_predictor(str(tmp_path)).predict(image, (5.0, 5.0, 30.0, 30.0))
-    assert_array_equal(again.vertices, predictor.predict(image, (5.0, 5.0, 30.0, 30.0)).vertices)
-
-
-@pytest.mark.parametrize("name", ["config.json", "surface.safetensors", "model.safetensors"])
-@pytest.mark.parametrize("damage", ["absent", "cut", "empty"])
-def test_a_folder_that_is_not_a_whole_model_names_what_is_wrong(
-    name: str, damage: str, tmp_path: Path
-) -> None:
-    write_model(tmp_path)
-    stored = (tmp_path / name).read_bytes()
-    if damage == "absent":
-        (tmp_path / name).unlink()
-    else:
-        (tmp_path / name).write_bytes(stored[: len(stored) // 2 if damage == "cut" else 0])
-    with pytest.raises(ArtifactError, match=name.replace(".", r"\.")):
-        load_predictor(tmp_path)
-
-
-def test_another_stage_s_folder_is_not_a_model(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"something": 1}')
-    for name in ("surface.safetensors", "model.safetensors"):
-        save_file({"a": torch.zeros(1)}, tmp_path / name)
-    with pytest.raises(ArtifactError, match="train"):
-        load_predictor(tmp_path)
-    with pytest.raises(ArtifactError, match="train"):
-        load_predictor(tmp_path / "nowhere")

@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from densecorr.images import box_of_silhouette
+from densecorr.training import synthetic
 from densecorr.training.examples import LabelledInstance, write_examples
 from densecorr.training.synthetic import SyntheticSettings, hide_part, random_colors, synthetic_instances
 
@@ -88,6 +89,22 @@ def test_a_hidden_part_is_painted_over_and_never_labelled() -> None:
         sizes.append((hidden & silhouette).sum() / silhouette.sum())
     assert 15 < sum(size > 0 for size in sizes) < 45
     assert max(sizes) <= 0.3
+
+
+def test_renders_leave_the_hidden_part_out_of_silhouette_and_labels(
+    globe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hide_left_half(image: np.ndarray, silhouette: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        hidden = np.zeros_like(silhouette)
+        hidden[:, :24] = True
+        return hidden
+
+    monkeypatch.setattr(synthetic, "hide_part", hide_left_half)
+    for instance in renders(globe):
+        assert instance.silhouette is not None
+        assert not instance.silhouette[:, :24].any()
+        assert (instance.xy[:, 0] >= 24).all()
+        assert instance.xywh[0] >= 24
 
 
 def test_colours_are_in_range_and_differ_from_draw_to_draw(globe) -> None:
