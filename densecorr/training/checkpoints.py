@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..config import to_jsonable
-from ..errors import ArtifactError
 
 MODEL_FILE, CONFIG_FILE, STATE_FILE, LOOP_FILE = (
     "model.safetensors",
@@ -25,25 +24,6 @@ def save_model(folder: Path, model: nn.Module, config: dict[str, Any]) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_file(tensors, folder / MODEL_FILE)
     (folder / CONFIG_FILE).write_text(json.dumps(to_jsonable(config), indent=1, sort_keys=True) + "\n")
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration a model was saved with.
-
-    Raises:
-        ArtifactError: the folder holds no model.
-    """
-    try:
-        return json.loads((folder / CONFIG_FILE).read_text())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ArtifactError(
-            "a trained model", f"no {CONFIG_FILE} in {folder}", "Name the artifact of a `train` stage."
-        ) from error
-
-
-def load_tensors(folder: Path) -> dict[str, Tensor]:
-    """The model's tensors, on the CPU."""
-    return load_file(folder / MODEL_FILE)
 
 
 def save_training_state(
