@@ -47,7 +47,6 @@ template = "@template"
 command = "features"
 template = "@template"
 views = "@render"
-# settings.kind = "dinov2"           # needs its weights; then set the same settings.features.kind below
 
 [stages.pseudo-label]                # match silhouettes to the template, without any annotation
 command = "pseudo-label"

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +60,7 @@ EIGHT = (
 )
 
 
-def test_a_pipeline_runs_once_and_a_second_run_is_quick(text_file: Path, session: Session) -> None:
+def test_a_pipeline_runs_once_and_a_second_run_makes_nothing(text_file: Path, session: Session) -> None:
     path = write_pipeline(text_file.parent, EIGHT)
     first = run_file(path, session)
     assert len(first) == 8
@@ -69,9 +68,7 @@ def test_a_pipeline_runs_once_and_a_second_run_is_quick(text_file: Path, session
     store = session.store
     assert (store.path(first["total"].artifact_id) / "total.txt").read_text() == "6"
     assert (store.path(first["sum"].artifact_id) / "total.txt").read_text() == "8"
-    start = time.perf_counter()
     second = run_file(path, session)
-    assert time.perf_counter() - start < 3.0
     assert not any(result.made for result in second.values())
     assert {key: result.artifact_id for key, result in second.items()} == {
         key: result.artifact_id for key, result in first.items()

@@ -1,6 +1,5 @@
 """What `densecorr store ...` says."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -173,6 +172,4 @@ def test_a_finished_pipeline_is_recognised_at_once(tmp_path: Path) -> None:
 
     first, calls = run()
     assert calls == 8
-    started = time.perf_counter()
     assert run() == (first, 0)
-    assert time.perf_counter() - started < 2.0
