@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32
 
 from ..errors import CameraError, SettingsError
 from ..records import Camera
@@ -64,30 +64,15 @@ def pixel_rays(
 
     `columns` and `rows` are (first, end). Rays are scaled so that z_cam = 1: a hit's parameter is its depth (metres).
     """
-    centre, to_world = _unproject(camera)
-    x = np.arange(*columns, dtype=np.float32)[:, None] * to_world[:, 0]
-    y = np.arange(*rows, dtype=np.float32)[:, None] * to_world[:, 1] + to_world[:, 2]
-    return centre, (y[:, None] + x[None]).reshape(-1, 3)
-
-
-def rays_through(
-    camera: Camera, x: Int[np.ndarray, " P"], y: Int[np.ndarray, " P"]
-) -> tuple[Float32[np.ndarray, " 3"], Float32[np.ndarray, "P 3"]]:
-    """`pixel_rays` of single pixels inside the image."""
-    centre, to_world = _unproject(camera)
-    across = np.arange(camera.width, dtype=np.float32)[:, None] * to_world[:, 0]
-    down = np.arange(camera.height, dtype=np.float32)[:, None] * to_world[:, 1] + to_world[:, 2]
-    return centre, down.take(y, axis=0) + across.take(x, axis=0)
-
-
-def _unproject(camera: Camera) -> tuple[Float32[np.ndarray, " 3"], Float32[np.ndarray, "3 3"]]:
-    """The camera's centre, and the matrix from homogeneous pixels to rays in the world frame."""
     if any(camera.distortion):
         raise CameraError(
             "an undistorted camera", str(camera.distortion), "Undistort the image before rendering."
         )
     to_world = (camera.R.T @ np.linalg.inv(camera.K)).astype(np.float32)
-    return (-camera.R.T @ camera.t).astype(np.float32), to_world
+    x = np.arange(*columns, dtype=np.float32)[:, None] * to_world[:, 0]
+    y = np.arange(*rows, dtype=np.float32)[:, None] * to_world[:, 1] + to_world[:, 2]
+    rays = (y[:, None] + x[None]).reshape(-1, 3)
+    return (-camera.R.T @ camera.t).astype(np.float32), rays
 
 
 def view_direction(azimuth: float, elevation: float) -> Float[np.ndarray, " 3"]:

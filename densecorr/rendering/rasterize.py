@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Float32, Int, Int32
 
 from ..errors import SettingsError
 from ..records import Camera
-from .cameras import project_points, rays_through
+from .cameras import pixel_rays, project_points
 
 Backend = Literal["embree", "pyrender"]
 
@@ -40,10 +40,9 @@ class EmbreeScene:
 
         self._scene = rtcore_scene.EmbreeScene()
         self._mesh = TriangleMesh(self._scene, V.astype(np.float32), F.astype(np.int32))
-        self._V, self._corners = V, np.ascontiguousarray(F.T)
-        self._box = np.stack(np.meshgrid(*zip(V.min(axis=0), V.max(axis=0), strict=True)), axis=-1).reshape(
-            -1, 3
-        )
+        self._corners = np.stack(
+            np.meshgrid(*zip(V.min(axis=0), V.max(axis=0), strict=True)), axis=-1
+        ).reshape(-1, 3)
 
     def fragments(self, camera: Camera) -> Fragments:
         """First hits of the rays through the pixel centres."""
@@ -51,55 +50,28 @@ class EmbreeScene:
         face = np.full(shape, -1, dtype=np.int32)
         bary = np.zeros((*shape, 3), dtype=np.float32)
         depth = np.full(shape, np.inf, dtype=np.float32)
-        pixels = np.flatnonzero(self._may_see(camera))
-        if len(pixels):
-            y, x = np.divmod(pixels.astype(np.int32), np.int32(camera.width))  # a third of int64's time
-            centre, rays = rays_through(camera, x, y)
+        columns, rows = self._window(camera)
+        if columns[0] < columns[1] and rows[0] < rows[1]:
+            centre, rays = pixel_rays(camera, columns, rows)
             origins = np.repeat(centre[None], len(rays), axis=0)
             hits = self._scene.run(origins, rays, query="INTERSECT", output=True)
             struck = np.flatnonzero(hits["primID"] >= 0)
-            u, v, hit = hits["u"][struck], hits["v"][struck], pixels[struck]
-            face.reshape(-1)[hit] = hits["primID"][struck]
-            bary.reshape(-1, 3)[hit] = np.stack([1 - u - v, u, v], axis=1)
-            depth.reshape(-1)[hit] = hits["tfar"][struck]
+            y, x = np.divmod(struck, columns[1] - columns[0])
+            y, x = y + rows[0], x + columns[0]
+            u, v = hits["u"][struck], hits["v"][struck]
+            face[y, x] = hits["primID"][struck]
+            bary[y, x] = np.stack([1 - u - v, u, v], axis=1)
+            depth[y, x] = hits["tfar"][struck]
         return Fragments(face, bary, depth)
 
-    def _may_see(self, camera: Camera) -> Bool[np.ndarray, "H W"]:
-        """Pixels whose rays may hit: in the projected bounding box and, where that pays, near a projected face."""
-        shape = (camera.height, camera.width)
-        xy, depth = project_points(self._box, camera)
+    def _window(self, camera: Camera) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Columns and rows that can see the mesh: its bounding box's projection; rays elsewhere cannot hit."""
+        xy, depth = project_points(self._corners, camera)
         if (depth <= 1e-6).any():  # the box reaches behind the camera: its projection bounds nothing
-            return np.ones(shape, dtype=bool)
-        if camera.height * camera.width > 4 * self._corners.shape[1]:
-            return covered_tiles(project_points(self._V, camera)[0], self._corners, shape)
-        low = np.clip(np.floor(xy.min(axis=0)), 0, shape[::-1]).astype(int)
-        high = np.clip(np.ceil(xy.max(axis=0)) + 1, 0, shape[::-1]).astype(int)
-        seen = np.zeros(shape, dtype=bool)
-        seen[low[1] : high[1], low[0] : high[0]] = True
-        return seen
-
-
-def covered_tiles(
-    xy: Float[np.ndarray, "V 2"], corners: Int[np.ndarray, "3 F"], shape: tuple[int, int], side: int = 4
-) -> Bool[np.ndarray, "H W"]:
-    """Pixels in tiles that the bounding box of some projected face touches; `corners` are vertices.
-
-    Tiles meet half-way between pixel centres, so that rounding cannot lose a pixel.
-    """
-    boxes = []
-    for position, n_pixels in zip(xy.T, shape[::-1], strict=True):
-        n_tiles = -(-n_pixels // side)
-        tile = np.clip(np.floor((position + 0.5) / side), -1, n_tiles).astype(np.int32)
-        a, b, c = tile[corners]
-        first = np.maximum(np.minimum(np.minimum(a, b), c), 0)
-        end = np.minimum(np.maximum(np.maximum(a, b), c) + 1, n_tiles)
-        boxes.append((first, end, n_tiles))
-    (left, right, width), (top, bottom, height) = boxes
-    step, n = width + 1, (width + 1) * (height + 1)  # one more each way, where boxes end
-    ups = np.bincount(np.concatenate([top * step + left, bottom * step + right]), minlength=n)
-    downs = np.bincount(np.concatenate([top * step + right, bottom * step + left]), minlength=n)
-    count = (ups - downs).reshape(height + 1, step).cumsum(axis=0).cumsum(axis=1)[:height, :width]
-    return (count > 0).repeat(side, axis=0).repeat(side, axis=1)[: shape[0], : shape[1]]
+            return (0, camera.width), (0, camera.height)
+        low = np.clip(np.floor(xy.min(axis=0)), 0, [camera.width, camera.height]).astype(int)
+        high = np.clip(np.ceil(xy.max(axis=0)) + 1, 0, [camera.width, camera.height]).astype(int)
+        return (int(low[0]), int(high[0])), (int(low[1]), int(high[1]))
 
 
 def rasterize(
