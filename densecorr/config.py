@@ -2,6 +2,9 @@
 
 JSON and TOML hold the same plain data, so one pair of functions serves manifests, checkpoints and pipeline
 files. A union of dataclasses is told apart by each member's `kind: Literal["..."]`.
+
+A dataclass may name presets: `PRESETS: ClassVar[dict[str, dict]]`. The key `preset` of its data then stands for the
+preset's values; the other keys override them, also inside nested settings. Only the resolved values remain.
 """
 
 import difflib
@@ -77,6 +80,8 @@ def _dataclass_from(kind: Any, data: Any, path: str) -> Any:
         raise _wrong(path, f"a table with the fields of {kind.__name__}", data)
     hints = get_type_hints(kind, include_extras=True)
     known = {f.name: f for f in fields(kind) if f.init}
+    if "preset" in data and hasattr(kind, "PRESETS"):
+        data = _with_preset(kind, data, path)
     for key in data:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
@@ -91,6 +96,22 @@ def _dataclass_from(kind: Any, data: Any, path: str) -> Any:
                 f"a value for '{_join(path, name)}'", "none", f"Add it; its type is {hints[name]}."
             )
     return kind(**values)
+
+
+def _with_preset(kind: Any, data: dict[str, Any], path: str) -> dict[str, Any]:
+    name = data["preset"]
+    if not isinstance(name, str) or name not in kind.PRESETS:
+        raise _wrong(_join(path, "preset"), f"one of {list(kind.PRESETS)}", name)
+    return _overridden(kind.PRESETS[name], {key: value for key, value in data.items() if key != "preset"})
+
+
+def _overridden(base: Any, changes: Any) -> Any:
+    """Nested tables merged, the changes winning; a table of another `kind` replaces the one that was there."""
+    if not isinstance(base, dict) or not isinstance(changes, dict):
+        return changes
+    if "kind" in changes and changes["kind"] != base.get("kind", changes["kind"]):
+        return changes
+    return base | {key: _overridden(base.get(key), value) for key, value in changes.items()}
 
 
 def _union_from(members: tuple[Any, ...], data: Any, path: str) -> Any:

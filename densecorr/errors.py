@@ -4,11 +4,13 @@ DensecorrError
     MeshError             template geometry that cannot be used
     CameraError           intrinsics or pose outside our convention
     ImageError            an image file that cannot be read or used
+    FeatureError          an extractor's output that cannot be matched (no patch grid, NaN)
     AnnotationError       a data-set file or one of its rows that cannot be used
     DatasetNotFoundError  files absent; the message names the folder and the way to get them
     EmptyInstanceError    nothing annotated to score
     SettingsError         a settings value or pipeline entry that nothing accepts
     DependencyError       an optional package, service or weight file is absent
+    LicenceError          a model whose licence has to be accepted first
     ArtifactError         the store holds no such artifact, or a damaged one
     TrainingError         a run that cannot go on (no labels, a loss that is not finite)
 """
@@ -39,6 +41,10 @@ class ImageError(DensecorrError):
     """An image file that cannot be read or used."""
 
 
+class FeatureError(DensecorrError):
+    """What an extractor says of an image cannot be used."""
+
+
 class AnnotationError(DensecorrError):
     """A data-set file, or one of its rows, that cannot be used."""
 
@@ -57,6 +63,10 @@ class SettingsError(DensecorrError):
 
 class DependencyError(DensecorrError):
     """An optional package, a service or a weight file is absent."""
+
+
+class LicenceError(DensecorrError):
+    """A model whose licence has to be accepted before it is used."""
 
 
 class ArtifactError(DensecorrError):

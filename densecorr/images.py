@@ -16,10 +16,10 @@ from .errors import AnnotationError, ImageError
 
 
 def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
-    """An image file as RGB; grey, palette, CMYK and 16-bit files are converted.
+    """An image file as RGB; grey, palette, CMYK and 16-bit files are converted; of an animation, the first frame.
 
     Raises:
-        ImageError: no such file, or not a whole image.
+        ImageError: no such file, not a whole image, or one of more pixels than Pillow trusts (179 million).
     """
     from PIL import Image
 
@@ -37,7 +37,13 @@ def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
                 return np.asarray(image.convert("RGB"))
     except FileNotFoundError as error:
         raise ImageError("an image file", f"no file at {path}", "Check the image folder.") from error
-    except (OSError, SyntaxError, ValueError, UserWarning, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"an image of at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels",
+            f"{path} ({error})",
+            "Shrink it, or cut it into pieces.",
+        ) from error
+    except (OSError, SyntaxError, ValueError, UserWarning) as error:
         raise ImageError("a readable image", f"{path} ({error})", "Replace the damaged file.") from error
 
 

@@ -179,8 +179,10 @@ def check_database() -> Finding:
 
 
 def check_models() -> Finding:
-    """Which pretrained models lie in the Hugging Face cache."""
+    """Which pretrained models lie in the Hugging Face cache, and whether those that densecorr knows are whole."""
     from huggingface_hub import CacheNotFound, constants, scan_cache_dir
+
+    from densecorr.hub_cache import cached_references, check_files
 
     where = constants.HF_HUB_CACHE
     try:
@@ -195,8 +197,14 @@ def check_models() -> Finding:
         return Finding(
             "models", "broken", f"{detail}; {damaged} damaged", f"Delete the damaged folders in {where}."
         )
+    broken = [reference for reference in cached_references() if check_files(reference)]
+    if broken:
+        detail = f"{detail}; not whole: {', '.join(broken)}"
+        return Finding(
+            "models", "broken", detail, "`densecorr models check` says what is wrong and what helps."
+        )
     if not repos:
-        remedy = "The built-in features need none; a network's weights are fetched when it is first used."
+        remedy = "The built-in features need none; `densecorr models list` shows what can be fetched."
         return Finding("models", "note", detail, remedy)
     return Finding("models", "ok", detail)
 

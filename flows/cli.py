@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if rest else 2
     name, *rest = rest
     _share_cores()
+    _set_for_models(options.offline, options.accept_licence)
     session = Session(store_uri(options.store), options.track)
     with log_to_file("".join(c if c.isalnum() or c == "-" else "_" for c in name)) as log:
         logger.info("densecorr %s", " ".join(given))
@@ -47,6 +48,17 @@ def _share_cores() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
+
+
+def _set_for_models(offline: bool, accept_licence: bool) -> None:
+    """Pass what was said about models on to all code and processes below; what is not said stays as the user set it.
+
+    It must happen before huggingface_hub is imported, which reads these variables then.
+    """
+    if offline:
+        os.environ |= dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
+    if accept_licence:
+        os.environ["DENSECORR_ACCEPT_LICENCE"] = "1"
 
 
 def _run(name: str, arguments: list[str], session: Session, log: Path) -> int:
@@ -85,11 +97,15 @@ def _dispatch(name: str, arguments: list[str], session: Session) -> int | None:
 def _run_stage(name: str, arguments: list[str], session: Session) -> None:
     import tyro
 
+    from .presets import take_preset
     from .registry import load_stage
     from .run_command import run_one
 
     stage = load_stage(name)
-    command = tyro.cli(stage.command, args=arguments, prog=f"densecorr {name}")
+    default, arguments = take_preset(stage.command, arguments)
+    command = tyro.cli(stage.command, default=default, args=arguments, prog=f"densecorr {name}")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0":
+        return  # under torchrun, the first process runs the stage and starts the processes it needs
     print(run_one(stage, name, command, session).artifact_id)
 
 
@@ -105,6 +121,8 @@ def _common_options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("densecorr", add_help=False, allow_abbrev=False)
     parser.add_argument("--store")
     parser.add_argument("--track", choices=("auto", "always", "never"), default="auto")
+    parser.add_argument("--offline", action="store_true")
+    parser.add_argument("--accept-licence", action="store_true")
     parser.add_argument("--version", action="store_true")
     return parser
 
@@ -129,6 +147,8 @@ def help_text() -> str:
             "options of every command:",
             "  --store FOLDER|URI         where artifacts are kept (else DENSECORR_STORE, else ./runs/store)",
             "  --track auto|always|never  record in Prefect; auto: a single stage only if a server answers",
+            "  --offline                  no model is downloaded: only what is cached is used",
+            "  --accept-licence           use models that forbid commercial use; kept in the lineage",
             "  --version                  print the version",
         ]
     )

@@ -59,6 +59,14 @@ category = "{category}"
 split = "train"
 settings = {{ pooling = "auto", azimuths = {azimuths}, points = 0, seed = {seed} }}
 
+[stages.synthesise-{category}]           # images of the template with exact labels
+command = "synthesise"
+template = "@template-{category}"
+category = "{category}"
+images = {size.synthetic}
+seed = {seed}
+generator = {{ kind = "procedural", viewpoints = {{ azimuths = {azimuths} }} }}
+
 [stages.train-{category}]
 command = "train"
 dataset = "@ingest-{category}"
@@ -66,7 +74,7 @@ template = "@template-{category}"
 labels = "@labels-{category}"
 category = "{category}"
 split = "train"
-synthetic = {{ images = {size.synthetic}, azimuths = {azimuths}, seed = {seed} }}
+synthetic = "@synthesise-{category}"
 settings = {{ steps = {size.steps}, seed = {seed} }}
 
 [stages.train-truth-{category}]          # the upper bound: no labels named, so the annotations are used
@@ -75,7 +83,7 @@ dataset = "@ingest-{category}"
 template = "@template-{category}"
 category = "{category}"
 split = "train"
-synthetic = {{ images = {size.synthetic}, azimuths = {azimuths}, seed = {seed} }}
+synthetic = "@synthesise-{category}"
 settings = {{ steps = {size.steps}, seed = {seed} }}
 
 [stages.evaluate-{category}]

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from densecorr.evaluation.evaluate import EvaluationSettings
+from densecorr.features import RunOn
 from densecorr.pseudolabels.zero_shot import ZeroShotSettings
 
 from .progress import Progress
-from .stage import ArtifactRef, Stage, StageInputs
+from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Evaluate:
     zero_shot: ZeroShotSettings = field(default_factory=ZeroShotSettings)
     """As in the pseudo-label stage (its pooling is not used: all are scored)."""
     settings: EvaluationSettings = field(default_factory=EvaluationSettings)
+    run: Annotated[RunOn, NotInRecipe] = field(default_factory=RunOn)
+    """Device and batch size of the zero-shot features."""
 
 
 def write(out: Path, inputs: StageInputs, command: Evaluate, progress: Progress) -> None:
@@ -53,4 +57,4 @@ def write(out: Path, inputs: StageInputs, command: Evaluate, progress: Progress)
         report_without_truth(out, inputs, command, template)
 
 
-STAGE = Stage("evaluate", Evaluate, version=1, write=write)
+STAGE = Stage("evaluate", Evaluate, version=2, write=write)

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from densecorr.config import from_jsonable
 from densecorr.errors import SettingsError
+from densecorr.hub import with_models
 from storage.recipe import is_artifact_id
 
 from .registry import load_stage
@@ -126,7 +127,9 @@ def _node(file: PipelineFile, entry: Entry, key: str, category: str | None) -> N
                 found.append(text if mark.kind == "artifact" else _anchored(text, file.folder))
         needs |= {text[1:].partition("/")[0]: None for text in found if text.startswith("@")}
         data[name] = _as_field(found, data[name], hints[name], f"{path}.{name}")
-    return Node(key, entry.verb, entry.stage, from_jsonable(entry.stage.command, data, path), tuple(needs))
+    command = from_jsonable(entry.stage.command, data, path)
+    command = with_models(command, lambda model: _anchored(model, file.folder))  # a folder, where it is one
+    return Node(key, entry.verb, entry.stage, command, tuple(needs))
 
 
 def _referenced(file: PipelineFile, text: str, category: str | None, path: str) -> list[str]:

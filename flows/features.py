@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from densecorr.features import Features, SilhouetteFeatures
+from densecorr.features import Features, RunOn, SilhouetteFeatures
 
 from .progress import Progress
 from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs
@@ -22,11 +22,18 @@ class ExtractFeatures:
     """Only names the run in a pipeline."""
     level: Literal["full", "coarse"] = "coarse"
     """Match to every vertex, or to the template's coarse level (about 2,500): as good where errors are centimetres."""
+    storage: Literal["float16", "float32"] = "float16"
+    """How features are kept; half precision moves a similarity by less than a thousandth."""
     settings: Features = field(default_factory=SilhouetteFeatures)
+    """The extractor; images get the same one when they are matched to these features."""
+    run: Annotated[RunOn, NotInRecipe] = field(default_factory=RunOn)
+    """Device and batch size."""
 
 
 def write(out: Path, inputs: StageInputs, command: ExtractFeatures, progress: Progress) -> None:
-    """Fill the folder `out`: features.safetensors."""
+    """Fill the folder `out`: features.safetensors, extractor.json."""
+    from dataclasses import replace
+
     import numpy as np
 
     from densecorr.pseudolabels.lift import lift_views, write_view_features
@@ -35,9 +42,17 @@ def write(out: Path, inputs: StageInputs, command: ExtractFeatures, progress: Pr
 
     template, views = read_template(inputs.path("template")), read_views(inputs.path("views"))
     vertices = template.coarse if command.level == "coarse" else np.arange(len(template.V))
-    extractor = command.settings.load()
-    lifted = lift_views(template.V, template.F, views, vertices, extractor, progress)
-    write_view_features(out, lifted)
+    run = command.run
+    extractor = command.settings.load(run.device, run.offload)
+    lifted = lift_views(template.V, template.F, views, vertices, extractor, progress, run.batch, run.device)
+    if command.storage == "float16":
+        lifted = replace(lifted, rows=lifted.rows.half())
+    write_view_features(out, lifted, command.settings)
 
 
-STAGE = Stage("features", ExtractFeatures, version=1, write=write)
+def uses_gpu(command: ExtractFeatures) -> bool:
+    """Whether the run must not share a GPU with another stage."""
+    return command.run.device.startswith("cuda")
+
+
+STAGE = Stage("features", ExtractFeatures, version=2, write=write, uses_gpu=uses_gpu)

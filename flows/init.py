@@ -9,72 +9,8 @@ from typing import Literal
 
 from densecorr.errors import DatasetNotFoundError, SettingsError
 
+from .init_pipeline import HEAD, STAGES, Preset
 from .session import Session
-
-PIPELINE = """\
-# Dense correspondences for {names}, from images and a mesh of each.
-#   densecorr run pipeline.toml --dry-run    what would run, what is there already, the disk it needs
-#   densecorr run pipeline.toml              run it; after any stop or change, run it again: what is done is kept
-# `densecorr COMMAND --help` lists all settings of a stage. Relative paths start at this file's folder.
-
-[run]
-max_workers = 2                      # stages at once
-
-[templates]                          # a mesh file, or a shape densecorr brings: body, quadruped
-{templates}
-
-[stages.ingest]                      # check every row and keep it as tables; the images stay where they are
-command = "ingest"
-annotations = {annotations}
-images = {images}                    # where the file names in it start
-source = {source}                    # ids become {source_name}/<original id>
-settings.categories = {categories}
-# settings.on_error = "skip"         # set bad rows aside instead of stopping at the first
-# settings.missing_silhouettes = "grabcut"  # cut objects that only have a box out by their colours
-
-# Every stage below runs once for each template.
-
-[stages.template]                    # check the mesh; eigenbasis, symmetry, geodesics
-command = "template"
-# settings.repair = true             # mend a mesh that does not pass; vertex ids can change
-# settings.all_pairs = true          # keep all distances on disk: quicker scoring, 2 bytes a pair of vertices
-
-[stages.render]                      # 72 views of the template
-command = "render"
-template = "@template"
-
-[stages.features]                    # what an extractor says of the views
-command = "features"
-template = "@template"
-views = "@render"
-
-[stages.pseudo-label]                # match silhouettes to the template, without any annotation
-command = "pseudo-label"
-dataset = "@ingest"
-template = "@template"
-features = "@features"
-settings.pooling = "auto"            # or max, mean, best
-# settings.azimuths = [[-90, 90]]    # only views from these sides, degrees; 0 is the front
-# split = "train"
-
-[stages.train]                       # a network on those labels and on renders of the template
-command = "train"
-dataset = "@ingest"
-template = "@template"
-labels = "@pseudo-label"
-settings.steps = 600
-# settings.device = "cuda"
-# split = "train"
-
-[stages.evaluate]                    # the report; with annotations in the data set also scores
-command = "evaluate"
-dataset = "@ingest"
-template = "@template"
-labels = "@pseudo-label"
-features = "@features"
-models = ["@train"]
-# split = "val"
-"""
 
 
 @dataclass(frozen=True)
@@ -95,6 +31,8 @@ class Init:
     """The meshes' axis that points up: x, y, z, -x, -y or -z."""
     front: str = "z"
     """The meshes' axis that the subject faces along."""
+    preset: Preset = "shic-cpu"
+    """shic-cpu: no download, for a CPU; shic-paper: SHIC's recipe on DINOv2 features, for a GPU."""
 
     def __call__(self, session: Session) -> None:
         """Print the file."""
@@ -119,7 +57,7 @@ def pipeline_text(command: Init) -> str:
         + f"  # {counts[name]} instances"
         for name in categories
     ]
-    return PIPELINE.format(
+    return (HEAD + STAGES[command.preset]).format(
         names=", ".join(categories),
         templates="\n".join(lines),
         annotations=_toml(_here(command.coco)),

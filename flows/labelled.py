@@ -8,14 +8,16 @@ import numpy as np
 
 from densecorr.errors import TrainingError
 from densecorr.images import read_image
-from densecorr.pseudolabels.filters import LabelFilter, score_threshold, select_instances
+from densecorr.pseudolabels.filters import LabelFilter, risk_threshold, select_instances, uncalibrated_risk
 from densecorr.records import LabelRecord
 from densecorr.templates.template import Template
-from densecorr.training.examples import LabelledInstance
-from densecorr.training.train import TrainingLevel
+from densecorr.training.examples import LabelledInstance, LabelledPoints
+from densecorr.training.prepare import TrainingLevel
 from storage.datasets import DatasetInstance, read_instances, read_labels
 
 logger = logging.getLogger(__name__)
+SYMMETRIC = 0.02  # mirror residual, share of the diameter, up to which left and right are mirror images
+ON_THE_PLANE = 0.01  # share of the diameter, up to which a vertex is on neither side
 ANNOTATIONS = ("human", "synthetic", "correction")
 
 
@@ -23,23 +25,31 @@ class LabelledInstances:
     """A sized iterable of training instances; images are read when they are reached."""
 
     def __init__(
-        self, chosen: list[tuple[DatasetInstance, LabelRecord]], threshold: float, template: Template
+        self, chosen: list[tuple[DatasetInstance, LabelRecord]], highest_risk: float, template: Template
     ) -> None:
-        self._chosen, self._threshold, self._to_coarse = chosen, threshold, template.to_coarse
+        self._chosen, self._highest_risk, self._to_coarse = chosen, highest_risk, template.to_coarse
 
     def __len__(self) -> int:
         return len(self._chosen)
 
     def __iter__(self) -> Iterator[LabelledInstance]:
-        for item, label in self._chosen:
-            use = np.asarray(label.vertex) >= 0
-            if label.score is not None:
-                use &= np.asarray(label.score) >= self._threshold
-            vertex = np.asarray(label.vertex)[use]
+        for (item, _), points in zip(self._chosen, self.points(), strict=True):
             yield LabelledInstance(
                 read_image(item.path),
                 item.silhouette(),
                 item.instance.xywh,
+                points.xy,
+                points.vertex,
+                points.weight,
+            )
+
+    def points(self) -> Iterator[LabelledPoints]:
+        """The labels alone: no image is read."""
+        for item, label in self._chosen:
+            use = (np.asarray(label.vertex) >= 0) & (point_risk(label) <= self._highest_risk)
+            vertex = np.asarray(label.vertex)[use]
+            yield LabelledPoints(
+                item.instance.instance_id,
                 np.stack([label.x, label.y], axis=1)[use].astype(np.float64),
                 self._to_coarse[vertex],
                 np.full(len(vertex), float(label.weight)),
@@ -68,18 +78,53 @@ def labelled_instances(
         if item.instance.instance_id in sets
     ]
     check_labels(pairs, template, category)
-    scored = [pair for pair in pairs if pair[1].score is not None and len(pair[1].vertex)]
-    if labels is None or not scored:
-        return LabelledInstances(pairs, -np.inf, template)
-    cycle = [float(np.mean(_known(label.cycle_px))) / max(item.instance.xywh[2:]) for item, label in scored]
-    score = [float(np.mean(_known(label.score))) for _, label in scored]
-    kept = select_instances(np.array(score), np.array(cycle), rule.instances)
-    chosen = [pair for pair, keep in zip(scored, kept, strict=True) if keep]
-    threshold = score_threshold([_known(label.score) for _, label in chosen], rule.points)
+    if labels is None or all(label.score is None for _, label in pairs):
+        return LabelledInstances(pairs, np.inf, template)
+    chosen, highest_risk = filter_labels(pairs, rule)
     logger.info(
-        "training on %d of %d labelled instances, scores from %.4f", len(chosen), len(pairs), threshold
+        "training on %d of %d labelled instances, risk up to %.4f", len(chosen), len(pairs), highest_risk
     )
-    return LabelledInstances(chosen, threshold, template)
+    return LabelledInstances(chosen, highest_risk, template)
+
+
+def filter_labels(
+    pairs: list[tuple[DatasetInstance, LabelRecord]], rule: LabelFilter
+) -> tuple[list[tuple[DatasetInstance, LabelRecord]], float]:
+    """The pairs that the filter keeps, and the highest risk (see `point_risk`) a point of them may have.
+
+    Raises:
+        TrainingError: none is left.
+    """
+    usable = [
+        (item, label)
+        for item, label in pairs
+        if len(label.vertex) and (rule.mirrored or not label.extra.get("probably_mirrored"))
+    ]
+    if not usable:
+        raise TrainingError(
+            "label sets that are not probably left for right",
+            f"none among {len(pairs)}",
+            "Look at them (`densecorr review open`); filter.mirrored = true keeps them.",
+        )
+    if all(label.expected_error is not None for _, label in usable):
+        risk = np.array([float(point_risk(label).mean()) for _, label in usable])
+    else:
+        cycle = [float(known(label.cycle_px).mean()) / max(item.instance.xywh[2:]) for item, label in usable]
+        score = [float(known(label.score).mean()) for _, label in usable]
+        risk = uncalibrated_risk(np.array(score), np.array(cycle))
+    kept = select_instances(risk, rule.instances)
+    chosen = [pair for pair, keep in zip(usable, kept, strict=True) if keep]
+    highest = risk_threshold([point_risk(label) for _, label in chosen], rule.points)
+    if rule.max_expected_error is not None:
+        highest = min(highest, rule.max_expected_error)
+    return chosen, highest
+
+
+def point_risk(label: LabelRecord) -> np.ndarray:
+    """What the points of a label set are filtered by: the expected error, else the negative score, else nothing."""
+    if label.expected_error is not None:
+        return np.asarray(label.expected_error, dtype=np.float64)
+    return -known(label.score) if label.score is not None else np.zeros(len(label.vertex))
 
 
 def check_labels(pairs: list[tuple[DatasetInstance, LabelRecord]], template: Template, category: str) -> None:
@@ -104,11 +149,19 @@ def training_level(template: Template, n_eigenfunctions: int) -> tuple[TrainingL
     used = template.evecs[:, :n_eigenfunctions]
     scale = np.sqrt(np.mean(np.square(template.evecs[template.coarse]), dtype=np.float64))
     mirror = template.to_coarse[template.mirror[template.coarse]]
+    normal, offset = template.mirror_plane[:3], template.mirror_plane[3]
+    away = (template.V[template.coarse] @ normal - offset) * (1 if normal[0] >= 0 else -1)
     level = TrainingLevel(
-        template.evecs[template.coarse], template.coarse_D, mirror.astype(np.int64), float(template.diameter)
+        template.evecs[template.coarse],
+        template.coarse_D,
+        mirror.astype(np.int64),
+        float(template.diameter),
+        np.where(np.abs(away) < ON_THE_PLANE * template.diameter, 0, np.sign(away)).astype(np.int64),
+        template.mirror_residual < SYMMETRIC,
     )
     return level, (used / scale).astype(np.float32)
 
 
-def _known(values: np.ndarray | None) -> np.ndarray:
-    return np.zeros(1, dtype=np.float32) if values is None else values
+def known(values: np.ndarray | None) -> np.ndarray:
+    """A column of a label set as numbers; a single 0 for an absent one."""
+    return np.zeros(1) if values is None else np.asarray(values, dtype=np.float64)

@@ -41,6 +41,8 @@ def scored_row(
     painted = {"image": image, "truth": overlay_points(image, truth.xy, colors[truth.vertex], radius)}
     for name, prediction in by_method.items():
         if name in models:
+            if prediction is None:  # a model that needs silhouettes, and here is none
+                continue
             dense = models[name].predict(image, truth.xywh, item.item.silhouette())
             painted[name] = dense.overlay(image, colors)
         elif prediction is not None:
@@ -107,6 +109,8 @@ def unscored_row(
         painted = overlay_points(image, xy, colors[label.vertex], radius)
         panels.append(Panel("zero-shot", crop_box(painted, record.xywh)))
     for name, model in models.items():
+        if silhouette is None and model.needs_silhouettes:
+            continue
         dense = model.predict(image, record.xywh, silhouette)
         panels.append(Panel(name, crop_box(dense.overlay(image, colors), record.xywh)))
     return PictureRow(record.instance_id, tuple(panels))

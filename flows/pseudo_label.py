@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+from densecorr.features import RunOn
 from densecorr.pseudolabels.zero_shot import ZeroShotSettings
 
 from .progress import Progress
-from .stage import ArtifactRef, Stage, StageInputs
+from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs
 
 INSTANCES_A_SHARD = 64
 
@@ -23,13 +25,18 @@ class PseudoLabel:
     """Features of the template's views, from `densecorr features`; the images get the same extractor."""
     category: str
     """Category of the data set to label."""
+    calibration: ArtifactRef | None = None
+    """From `densecorr calibrate`: each label then says the error to expect, and training filters by it."""
     split: str | None = None
     """Label this split only."""
     settings: ZeroShotSettings = field(default_factory=ZeroShotSettings)
+    run: Annotated[RunOn, NotInRecipe] = field(default_factory=RunOn)
+    """Device and batch size."""
 
 
 def write(out: Path, inputs: StageInputs, command: PseudoLabel, progress: Progress) -> None:
     """Fill the folder `out`: labels.parquet, overlays.png and summary.json; shards of the work so far until then."""
+    from densecorr.pseudolabels.calibrate import read_calibration
     from densecorr.templates.template import read_template
     from storage.datasets import read_instances
     from storage.shards import finished_shards, write_shard
@@ -38,7 +45,10 @@ def write(out: Path, inputs: StageInputs, command: PseudoLabel, progress: Progre
 
     template = read_template(inputs.path("template"))
     instances = read_instances(inputs.path("dataset"), command.category, command.split)
-    labeller = Labeller(inputs.path("features"), template, command.settings, inputs.artifact_id)
+    calibration = read_calibration(inputs.path("calibration")) if command.calibration else None
+    labeller = Labeller(
+        inputs.path("features"), template, command.settings, inputs.artifact_id, calibration, command.run
+    )
     labeller.choose(instances)
     shards, done = out / "shards", finished_shards(out / "shards")
     for index, start in enumerate(range(0, len(instances), INSTANCES_A_SHARD)):
@@ -52,4 +62,9 @@ def write(out: Path, inputs: StageInputs, command: PseudoLabel, progress: Progre
     finish_labels(out, shards, instances, template, labeller.chosen)
 
 
-STAGE = Stage("pseudo-label", PseudoLabel, version=1, write=write, shards=True)
+def uses_gpu(command: PseudoLabel) -> bool:
+    """Whether the run must not share a GPU with another stage."""
+    return command.run.device.startswith("cuda")
+
+
+STAGE = Stage("pseudo-label", PseudoLabel, version=2, write=write, shards=True, uses_gpu=uses_gpu)

@@ -33,11 +33,19 @@ class Entry:
 STAGES = (
     Entry("world", "flows.world:STAGE", "render a data set of bodies or animals with exact ground truth"),
     Entry("ingest", "flows.ingest:STAGE", "read a COCO, LVIS or DensePose file into a data set"),
+    Entry("silhouettes", "flows.silhouettes:STAGE", "find a category's objects by name and cut them out"),
     Entry("template", "flows.template:STAGE", "check a mesh; compute its eigenbasis, geodesics and symmetry"),
     Entry("render", "flows.render:STAGE", "render a template from all around"),
     Entry("features", "flows.features:STAGE", "extract the features of a template's views"),
+    Entry("encode", "flows.encode:STAGE", "encode a category's crops once, for training a decoder on them"),
+    Entry("synthesise", "flows.synthesise:STAGE", "make images of a template with exact labels"),
     Entry(
         "pseudo-label", "flows.pseudo_label:STAGE", "match silhouettes to the template without any annotation"
+    ),
+    Entry(
+        "calibrate",
+        "flows.calibrate:STAGE",
+        "learn which error to expect of a pseudo-label, where the truth is known",
     ),
     Entry("train", "flows.train:STAGE", "train a network on labels"),
     Entry(
@@ -47,6 +55,11 @@ STAGES = (
 
 TOOLS = (
     Entry("demo", "flows.demo:Demo", "the whole pipeline on a small rendered world; opens a report"),
+    Entry(
+        "ablations",
+        "flows.ablations:Ablations",
+        "what each part of the method is worth: the paper's tables in small",
+    ),
     Entry("init", "flows.init:Init", "write a pipeline file for a COCO file and a mesh"),
     Entry(
         "run",
@@ -54,9 +67,17 @@ TOOLS = (
         "run a pipeline file; finished stages are kept (--dry-run: show the plan)",
     ),
     Entry("predict", "flows.predict:Predict", "predict correspondences for images or a COCO file's boxes"),
+    Entry(
+        "transfer", "flows.transfer:Transfer", "score keypoint transfer between images (PF-PASCAL, SPair-71k)"
+    ),
     Entry("export", "flows.export:Export", "write a data set back as a COCO or DensePose file"),
     Entry("serve", "flows.serve:Serve", "run a pipeline file on a schedule"),
     Entry("review", "flows.review:Review", "look at a data set and its labels in FiftyOne"),
+    Entry(
+        "models",
+        "flows.models:ModelsCommand",
+        "list, download and check pretrained models and their licences",
+    ),
     Entry("store", "flows.store:StoreCommand", "list, show, trace, check, tag and clean up artifacts"),
     Entry("up", "flows.background:Up", "start a local Prefect server in the background"),
     Entry("down", "flows.background:Down", "stop that server"),

@@ -1,23 +1,26 @@
 """What the evaluate stage writes: figures, pictures and the report."""
 
+import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from densecorr.errors import EmptyInstanceError
 from densecorr.evaluation.evaluate import MethodResult, compare, evaluate_methods
 from densecorr.evaluation.metrics import write_metrics
-from densecorr.evaluation.report import Distribution, ReportData, ReportTable, write_report
+from densecorr.evaluation.report import Curves, Distribution, ReportData, ReportTable, write_report
 from densecorr.images import write_png
 from densecorr.models import Predictor, load_predictor
 from densecorr.templates.colors import template_colors
 from densecorr.templates.template import Template, geodesic_rows
+from densecorr.training.collapse import collapse_warning
 from storage.commands import lineage
 from storage.datasets import read_instances, read_labels
 from storage.reports import format_lineage
 
+from .confidence import match_truth, reliability_facts, reliability_report
 from .pictures import scored_row, stack_rows, unscored_row, worst_rows
 from .progress import Progress
 from .scoring import (
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from .evaluate import Evaluate
 
 N_PICTURES, N_SHEET = 8, 4
+TRUTH_DISTANCE = 0.02  # of a box: how far from a label its truth may be annotated
 BASELINE_NOTE = (
     "Zero-shot uses the offline extractor: outlines and gradients, no learned weights. It is a baseline; "
     "SHIC itself matches features of DINO and Stable Diffusion."
@@ -72,6 +76,8 @@ def score_and_report(
         name = unique_name(model_name(model.config), predictions)
         models[name] = model
         for told, label in ((True, name), (False, f"{name}, image only")):
+            if not told and model.needs_silhouettes:
+                continue
             predictions[label] = predict_model(
                 items, model, told, lambda done, total, label=label: progress(done, total, label)
             )
@@ -85,6 +91,7 @@ def score_and_report(
         tables.append(
             _variant_table({name: scored[f"zero-shot ({name})"] for name in variants}, chosen, errors)
         )
+    curves, facts = _label_reliability(inputs, command, template)
     comparisons = [
         compare(results[base], results[name])
         for name in models
@@ -95,6 +102,8 @@ def score_and_report(
     against = {name: compare(scored[f"zero-shot ({name})"], results[first]) for name in variants if first}
     zero_shot = {name: _figures(scored[f"zero-shot ({name})"]) for name in variants}
     extra = {"category": command.category, "zero_shot_variants": zero_shot, "inputs": inputs.all_ids()}
+    if facts:
+        extra["label_reliability"] = facts
     if variants:
         extra |= {"zero_shot_chosen": chosen, "gain_against_variants": against}
     write_metrics(out, results, comparisons, extra)
@@ -109,14 +118,35 @@ def score_and_report(
             subtitle=f"{len(items)} held-out instances, template {template.template_id}",
             results=results,
             comparisons=tuple(comparisons),
-            notes=((BASELINE_NOTE,) if variants else ()) + ((INPUT_NOTE,) if models else ()),
+            notes=((BASELINE_NOTE,) if variants else ())
+            + ((INPUT_NOTE,) if models else ())
+            + collapse_notes(inputs, list(models)),
             tables=tuple(tables),
+            curves=curves,
             overlays=tuple(overlays),
             worst=tuple(worst_rows(items, results, predictions, models, colors)),
             settings=command.settings,
             lineage=input_lineage(inputs),
         ),
     )
+
+
+def _label_reliability(
+    inputs: StageInputs, command: "Evaluate", template: Template
+) -> tuple[tuple[Curves, ...], dict[str, Any]]:
+    """Expected against true errors of calibrated labels, where the data set knows the truth of their images."""
+    if command.labels is None:
+        return (), {}
+    try:
+        known = match_truth(
+            inputs.path("dataset"), inputs.path("labels"), template, command.category, None, TRUTH_DISTANCE
+        )
+    except EmptyInstanceError:  # the labels are of images without annotations
+        return (), {}
+    if known.expected is None:
+        return (), {}
+    curves, _, reliability = reliability_report(known.expected, known, "pseudo-labels of this data set")
+    return (curves,), reliability_facts(reliability)
 
 
 def _zero_shot(
@@ -129,6 +159,7 @@ def _zero_shot(
         template,
         command.zero_shot,
         lambda done, total: progress(done, total, "zero-shot"),
+        command.run,
     )
     by_name = {str(variant): predictions for variant, predictions in answered.items()}
     if command.labels is not None:
@@ -199,6 +230,7 @@ def report_without_truth(out: Path, inputs: StageInputs, command: "Evaluate", te
             notes=(
                 BASELINE_NOTE,
                 f"Quality is limited by silhouettes ({', '.join(sources)}) and by these features.",
+                *collapse_notes(inputs, list(models)),
             ),
             missing={"geodesic error, PCK, GPS": why},
             distributions=distributions,
@@ -207,6 +239,17 @@ def report_without_truth(out: Path, inputs: StageInputs, command: "Evaluate", te
             lineage=input_lineage(inputs),
         ),
     )
+
+
+def collapse_notes(inputs: StageInputs, names: list[str]) -> tuple[str, ...]:
+    """A warning for each model that answers with one half of the template only."""
+    notes = []
+    for name, folder in zip(names, inputs.paths("models"), strict=True):
+        path = folder / "summary.json"
+        summary = json.loads(path.read_text()) if path.is_file() else {}
+        if summary.get("collapsed_to_one_side"):
+            notes.append(f"{name}: {collapse_warning(summary)}")
+    return tuple(notes)
 
 
 def input_lineage(inputs: StageInputs) -> str:

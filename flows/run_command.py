@@ -15,6 +15,7 @@ from tyro.conf import Positional
 from densecorr.config import to_jsonable
 
 from .execute import StageResult, execute
+from .model_use import admit_pipeline
 from .pipeline import Pipeline, RunSettings, read_pipeline, with_ids
 from .progress import request_stop
 from .server import reachable_server, tracking_server
@@ -49,6 +50,7 @@ class Run:
 def run_file(path: Path, session: Session) -> dict[str, StageResult]:
     """Run a pipeline file; the result of every node by its key. Tracked unless the user said never."""
     pipeline = read_pipeline(path)
+    admit_pipeline(pipeline, session.store)
     if session.track == "never":
         return _run_directly(pipeline, session)
     with tracking_server() as url, stopping_on_signals():

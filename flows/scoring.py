@@ -15,11 +15,18 @@ from densecorr.evaluation.position_prior import (
     predict_by_position,
     to_box_relative,
 )
+from densecorr.features import RunOn
 from densecorr.images import read_image
 from densecorr.models import Predictor
 from densecorr.pseudolabels.choose import Variant, variants
 from densecorr.pseudolabels.lift import read_view_features
-from densecorr.pseudolabels.zero_shot import ZeroShotSettings, predict_points, restrict, score_instance
+from densecorr.pseudolabels.zero_shot import (
+    InstanceScores,
+    ZeroShotSettings,
+    predict_points,
+    restrict,
+    score_instance,
+)
 from densecorr.templates.template import Template
 from storage.datasets import DatasetInstance, read_instances, read_labels
 
@@ -100,11 +107,12 @@ def predict_zero_shot(
     template: Template,
     settings: ZeroShotSettings,
     progress: Callable[[int, int], object],
+    run: RunOn,
 ) -> dict[Variant, list[PointPrediction]]:
     """Every variant of pooling and views at the truth's points, all from one similarity an image."""
-    views = read_view_features(features)
+    stored, loader = read_view_features(features)
+    views, extractor = stored.to(run.device), loader.load(run.device, run.offload)
     level = level_index(template, views.vertices)
-    extractor = settings.features.load()
     out: dict[Variant, list[PointPrediction]] = {variant: [] for variant in variants(settings.azimuths)}
     for index, item in enumerate(items):
         silhouette, truth = item.item.silhouette(), item.truth
@@ -118,13 +126,18 @@ def predict_zero_shot(
             continue
         inside = points_inside(truth.xy, silhouette)
         for variant, predictions in out.items():
-            kept, some = restrict(scores, views, variant.azimuths)
-            vertex, xy = predict_points(
-                kept, some, truth.xy, level[np.maximum(truth.vertex, 0)], variant.pooling
-            )
-            score = float(kept.similarity.max(dim=1).values.mean())
+            kept = restrict(scores, variant.azimuths)
+            asked = level[np.maximum(truth.vertex, 0)]
+            vertex, xy = predict_points(kept, truth.xy, asked, variant.pooling)
+            score = mean_score(kept)
             predictions.append(PointPrediction(truth.instance_id, vertex, xy, score, inside))
     return out
+
+
+def mean_score(scores: InstanceScores) -> float:
+    """The mean over the cells of their best similarity with any cell of the views."""
+    best = [float(block.max(dim=1).values.sum()) for _, block in scores.similarity.blocks()]
+    return sum(best) / max(len(scores.similarity), 1)
 
 
 def level_index(template: Template, vertices: np.ndarray) -> np.ndarray:
@@ -148,6 +161,8 @@ def predict_model(
     for index, item in enumerate(items):
         progress(index, len(items))
         image, truth, silhouette = read_image(item.item.path), item.truth, item.item.silhouette()
+        if silhouette is None and model.needs_silhouettes:
+            continue
         embedded = model.embed(image, truth.xywh, silhouette if told else None)
         vertex, inside = model.vertices_at(embedded, truth.xy)
         xy = model.pixels_of(embedded, np.maximum(truth.vertex, 0))

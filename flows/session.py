@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,3 +87,15 @@ def say(text: str) -> None:
     """One line to the user (on stderr: stdout is for results) and to the log."""
     print(text, file=sys.stderr, flush=True)
     logger.info("%s", text)
+
+
+@contextlib.contextmanager
+def said_if_slow(text: str, seconds: float = 2.0) -> Iterator[None]:
+    """Say a line if the block takes longer than so many seconds."""
+    notice = threading.Timer(seconds, say, [text])
+    notice.daemon = True
+    notice.start()
+    try:
+        yield
+    finally:
+        notice.cancel()

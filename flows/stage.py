@@ -12,12 +12,12 @@ A command is a frozen dataclass. Its inputs are the fields whose type is marked:
 - `MeshSource`: a `SourcePath`, or the name of a shape that comes with densecorr (`body`).
 
 Every other field is a setting and enters the recipe as it is, except those marked `NotInRecipe`, which must
-not change the result (a device, a number of worker processes). 'Already done' is decided by the store, which
-compares recipes.
+not change the result (a device, a number of worker processes). A setting that names a pretrained model
+(`densecorr.hub.ModelRef`) enters by id and revision, or, for a local folder, also by its content. 'Already done' is
+decided by the store, which compares recipes.
 """
 
 import hashlib
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -25,10 +25,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hi
 
 from densecorr.config import to_jsonable
 from densecorr.errors import ArtifactError, DatasetNotFoundError
+from densecorr.hub import named_models
 from storage.recipe import Recipe, is_artifact_id
 
+from .model_use import admit_models, folder_digests, record_models
 from .progress import Progress
-from .session import say
+from .session import said_if_slow
 
 if TYPE_CHECKING:
     from storage.artifacts import Store
@@ -194,6 +196,9 @@ def stage_recipe(stage: Stage, command: Any, inputs: StageInputs) -> Recipe:
     }
     if any(places.values()):
         settings["places"] = places
+    local_models = folder_digests(command, inputs.store)
+    if local_models:
+        settings["models"] = local_models
     digests = {}
     for name in inputs.resolved:
         value = getattr(command, name)
@@ -203,11 +208,21 @@ def stage_recipe(stage: Stage, command: Any, inputs: StageInputs) -> Recipe:
 
 
 def run_stage(stage: Stage, command: Any, store: "Store", progress: Progress) -> str:
-    """The id of the stage's artifact; `stage.write` runs only if the store has none for this recipe yet."""
+    """The id of the stage's artifact; `stage.write` runs only if the store has none for this recipe yet.
+
+    Raises:
+        LicenceError: it would use a model whose licence has to be accepted first.
+    """
     inputs = resolve_inputs(command, store)
     recipe = stage_recipe(stage, command, inputs)
     inputs = replace(inputs, artifact_id=recipe.digest())
-    return store.ensure(recipe, lambda out: stage.write(out, inputs, command, progress), shards=stage.shards)
+
+    def write(out: Path) -> None:
+        admitted = admit_models(named_models(command))
+        stage.write(out, inputs, command, progress)
+        record_models(out, admitted, store)
+
+    return store.ensure(recipe, write, shards=stage.shards)
 
 
 def _resolve(text: str, mark: Input, store: "Store", *, must_exist: bool) -> Resolved:
@@ -240,10 +255,5 @@ def _source(text: str, mark: Input, store: "Store") -> Resolved | None:
     path = Path(text).expanduser().absolute()
     if not path.exists():
         return None
-    notice = threading.Timer(2.0, say, [f"reading {path} for its fingerprint, once"])
-    notice.daemon = True
-    notice.start()
-    try:
+    with said_if_slow(f"reading {path} for its fingerprint, once"):
         return Resolved(str(path), store.digest_source(path))
-    finally:
-        notice.cancel()

@@ -5,6 +5,8 @@ Each takes a store and returns data. Wherever an artifact is named, an id, its f
 
 from dataclasses import dataclass
 
+from densecorr.errors import ArtifactError
+
 from .artifacts import Store
 from .collect import GcReport
 from .lineage import LineageNode
@@ -28,11 +30,15 @@ class ArtifactRow:
 
 @dataclass(frozen=True)
 class ArtifactDetails:
-    """What `store show` prints: the manifest, the folder or address of the files, and the tags."""
+    """What `store show` prints: the manifest, the folder or address of the files, the tags, the lineage.
+
+    The lineage is None where the manifest of an input is damaged, which `store verify` lists.
+    """
 
     manifest: Manifest
     location: str
     tags: tuple[str, ...]
+    lineage: LineageNode | None
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,11 @@ def show(store: Store, artifact: str) -> ArtifactDetails:
 
     manifest = store.manifest(artifact)
     tags = _tags_by_id(store).get(manifest.artifact_id, ())
-    return ArtifactDetails(manifest, data_folder(store.place, manifest), tags)
+    try:
+        tree = store.lineage(manifest.artifact_id)
+    except ArtifactError:
+        tree = None
+    return ArtifactDetails(manifest, data_folder(store.place, manifest), tags, tree)
 
 
 def lineage(store: Store, artifact: str) -> LineageNode:

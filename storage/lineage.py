@@ -1,11 +1,15 @@
 """What made what: the tree from an artifact up to the source files."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from densecorr.hub_licences import ModelRecord
 
 from .catalog import find_manifest, read_manifest
 from .filesystem import Place
 from .manifest import Manifest
+from .models import read_models
 from .recipe import ArtifactId, is_source_digest
 
 
@@ -15,7 +19,8 @@ class LineageNode:
 
     `role` is the name under which the node above takes it ("" for the root). A source has a `digest`
     "sha256:..." in `key`, no `stage`, and the local path it was read from if that is known. `missing` says
-    that an input artifact is no longer in the store.
+    that an input artifact is no longer in the store. `models` are the pretrained models that the artifact itself
+    was made with.
     """
 
     role: str
@@ -26,12 +31,24 @@ class LineageNode:
     created: str | None = None
     source: str | None = None
     missing: bool = False
+    models: tuple[ModelRecord, ...] = ()
     inputs: list["LineageNode"] = field(default_factory=list)
 
     @property
     def is_source(self) -> bool:
         """Whether this is a source file or folder, not an artifact."""
         return is_source_digest(self.key)
+
+    def walk(self) -> Iterator["LineageNode"]:
+        """This node and every one below it, each artifact and source once."""
+        seen: set[str] = set()
+        waiting: list[LineageNode] = [self]
+        while waiting:
+            node = waiting.pop(0)
+            if node.key not in seen:
+                seen.add(node.key)
+                yield node
+                waiting.extend(node.inputs)
 
 
 def lineage_of(place: Place, artifact_id: ArtifactId) -> LineageNode:
@@ -60,6 +77,7 @@ def _node(place: Place, role: str, manifest: Manifest, known: dict[str, list[Lin
         version=manifest.recipe.version,
         settings=manifest.recipe.settings,
         created=manifest.created,
+        models=read_models(place, manifest),
         inputs=known[manifest.artifact_id],
     )
 

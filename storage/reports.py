@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from densecorr.hub_licences import ModelRecord, in_words
+
 from .collect import GcReport
 from .commands import ArtifactDetails, ArtifactRow, VerifyResult
 from .lineage import LineageNode
@@ -9,6 +11,7 @@ from .lineage import LineageNode
 _SHORT_ID = 12
 _SUMMARY_WIDTH = 100
 _FILES_SHOWN = 20
+_STRICTEST = ("no", "unknown", "restricted", "yes")
 
 
 def format_rows(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
@@ -80,6 +83,7 @@ def format_details(details: ArtifactDetails) -> str:
         ("versions", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
         *[("input", text) for text in inputs],
         *[("source", f"{path} ({digest[:15]}...)") for digest, path in sorted(manifest.sources.items())],
+        *_model_facts(details.lineage),
         *[("setting", f"{key} = {value}") for key, value in _flat("", manifest.recipe.settings)],
     ]
     width = max(len(name) for name, _ in facts)
@@ -90,11 +94,50 @@ def format_details(details: ArtifactDetails) -> str:
     return "\n".join([*(f"{name:<{width}}  {text}" for name, text in facts), "", listing, *more, total])
 
 
+def _model_facts(root: LineageNode | None) -> list[tuple[str, str]]:
+    """A line for each pretrained model of an artifact and of those it was made from."""
+    if root is None:
+        return [("model", "not known: an input is damaged, see `densecorr store verify`")]
+    return [
+        ("model", _model_text(model) + ("" if node is root else f"; by {node.stage} {node.key[:_SHORT_ID]}"))
+        for node in root.walk()
+        for model in node.models
+    ]
+
+
+def _model_text(model: ModelRecord) -> str:
+    version = (model.commit or model.content or model.revision).removeprefix("sha256:")[:_SHORT_ID]
+    consent = f", accepted {model.accepted_at[:10]}" if model.accepted_at else ""
+    return f"{model.id} {version}  {model.licence} ({in_words(model.commercial)}){consent}"
+
+
+def format_binding(root: LineageNode) -> str:
+    """One line with the licences of all models in an artifact's lineage, the strictest first; "" without any."""
+    models: dict[tuple[str, str], ModelRecord] = {}
+    for node in root.walk():
+        for model in node.models:
+            models.setdefault((model.id, model.licence), model)
+    if not models:
+        return ""
+    texts = [
+        f"{model.licence} ({in_words(model.commercial)}) through {model.id}"
+        + (f", accepted {model.accepted_at[:10]}" if model.accepted_at else "")
+        for model in sorted(models.values(), key=lambda model: _STRICTEST.index(model.commercial))
+    ]
+    missing = any(node.missing for node in root.walk())
+    unseen = "; those of the inputs that are not in this store are not known" if missing else ""
+    return f"licences that bind this artifact: {'; '.join(texts)}{unseen}"
+
+
 def format_lineage(root: LineageNode) -> str:
-    """The text of `store lineage`: a tree; a subtree that was printed before is only named again."""
+    """The text of `store lineage`: a tree; a subtree that was printed before is only named again.
+
+    The last line says which licences of models bind the artifact, if it was made with any.
+    """
     lines: list[str] = []
     _lineage_lines(root, "", "", lines, set())
-    return "\n".join(lines)
+    binding = format_binding(root)
+    return "\n".join([*lines, binding] if binding else lines)
 
 
 def _lineage_lines(node: LineageNode, first: str, rest: str, lines: list[str], printed: set[str]) -> None:
@@ -104,6 +147,7 @@ def _lineage_lines(node: LineageNode, first: str, rest: str, lines: list[str], p
     printed.add(node.key)
     if again:
         return
+    lines += [f"{rest}{'│' if node.inputs else ' '}   with {_model_text(model)}" for model in node.models]
     for index, child in enumerate(node.inputs):
         last = index == len(node.inputs) - 1
         _lineage_lines(

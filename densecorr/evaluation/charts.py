@@ -68,6 +68,21 @@ def curve_chart(
     return Chart(x_label, y_label, _x_ticks(ticks, 0.0, limit), _percent_ticks(), lines=lines)
 
 
+def line_chart(
+    series: Mapping[str, tuple[Float[np.ndarray, " T"], Float[np.ndarray, " T"]]], x_label: str, y_label: str
+) -> Chart:
+    """Lines (x, y) of non-negative values, both axes from 0."""
+    ends = [
+        max(float(np.nanmax(values[axis])) if len(values[axis]) else 0.0 for values in series.values())
+        for axis in (0, 1)
+    ]
+    across, up = (nice_ticks(0.0, end if end > 0 else 1.0) for end in ends)
+    height = HEIGHT - BOTTOM - TOP
+    y_ticks = tuple(Tick(HEIGHT - BOTTOM - height * tick / up[-1], f"{tick:.6g}") for tick in up)
+    lines = tuple(Line(name, _points(x / across[-1], y / up[-1])) for name, (x, y) in series.items())
+    return Chart(x_label, y_label, _x_ticks(across, 0.0, across[-1]), y_ticks, lines=lines)
+
+
 def histogram_chart(values: Float[np.ndarray, " N"], x_label: str, n_bins: int = 30) -> Chart:
     """Counts of the finite values in equal bins over their range."""
     known = values[np.isfinite(values)]

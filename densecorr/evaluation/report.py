@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ..config import to_jsonable
-from .charts import Chart, curve_chart, histogram_chart
+from .charts import Chart, curve_chart, histogram_chart, line_chart
 from .evaluate import CURVE_228, Comparison, MethodResult
 from .report_tables import (
     Cell,
@@ -67,6 +67,17 @@ class Distribution:
 
 
 @dataclass(frozen=True)
+class Curves:
+    """Lines in one chart, each (x, y) by name, such as a reliability diagram; values are not negative."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything a report can show; what is empty is left out.
 
@@ -83,6 +94,7 @@ class ReportData:
     notes: tuple[str, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
     tables: tuple[ReportTable, ...] = ()
+    curves: tuple[Curves, ...] = ()
     distributions: tuple[Distribution, ...] = ()
     overlays: tuple[PictureRow, ...] = ()
     worst: tuple[PictureRow, ...] = ()
@@ -115,6 +127,7 @@ def render_report(data: ReportData) -> str:
         visibility=group_tables(results, "by_visibility"),
         every=every_figure(results),
         curve=_curve(results),
+        curves=[(one, line_chart(one.series, one.x_label, one.y_label)) for one in data.curves],
         histograms=[
             (d, histogram_chart(d.values.astype(float), d.x_label), _counted(d)) for d in data.distributions
         ],

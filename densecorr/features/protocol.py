@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..errors import ImageError
+from ..errors import FeatureError, ImageError
 
 
 @runtime_checkable
@@ -26,7 +26,22 @@ class FeatureExtractor(Protocol):
 
 def check_divisible(images: Float[Tensor, "B 3 H W"], stride: int) -> None:
     """Raise an ImageError unless both sides are multiples of the stride."""
-    if images.shape[-1] % stride or images.shape[-2] % stride:
+    height, width = images.shape[-2:]
+    if height % stride or width % stride:
+        near = max(stride, round(width / stride) * stride)
         raise ImageError(
-            f"image sides divisible by {stride}", f"{tuple(images.shape[-2:])}", "Choose another crop size."
+            f"image sides divisible by {stride}, the pixels of one cell",
+            f"{height}x{width}",
+            f"Choose another size for crops and views, such as {near} (settings.crop_size, rig.size).",
+        )
+
+
+def check_finite(grid: Float[Tensor, "B C h w"], keys: list[str]) -> None:
+    """Raise a FeatureError that names the images whose features hold NaN or infinity."""
+    bad = [key for key, one in zip(keys, grid, strict=True) if not bool(one.isfinite().all())]
+    if bad:
+        raise FeatureError(
+            "finite features",
+            f"NaN or infinity for {', '.join(bad[:5])}" + (f" and {len(bad) - 5} more" if bad[5:] else ""),
+            "Use precision = 'fp32' or 'bf16'; else look for damaged files: `densecorr models check`.",
         )

@@ -38,8 +38,8 @@ class SilhouetteFeatures:
     distance_weight: float = 0.25
     gradient_weight: float = 0.2
 
-    def load(self, device: str = "cpu") -> "SilhouetteExtractor":
-        """The extractor itself; `device` is where the images will be.
+    def load(self, device: str = "cpu", offload: bool = False) -> "SilhouetteExtractor":
+        """The extractor itself; `device` is where the images will be; there is no network to offload.
 
         Raises:
             SettingsError: an odd stride (areas are summed at half resolution).

@@ -81,30 +81,41 @@ class ShicLoss:
         )
 
     def __call__(
-        self, real: Scored, synthetic: Scored | None, geometry: Geometry
+        self,
+        real: Scored,
+        synthetic: Scored | None,
+        geometry: Geometry,
+        average: terms.Average = terms.alone,
     ) -> dict[str, Float[Tensor, ""]]:
-        """Every weighted term by name; their sum is what is minimised. Terms of weight 0 are left out."""
+        """Every weighted term by name; their sum is what is minimised. Terms of weight 0 are left out.
+
+        `average` is over the processes that share a batch.
+        """
         out: dict[str, Tensor] = {}
         log_p, vertex, weight = labelled(real)
         if self.pseudo:
-            out["pseudo"] = self.pseudo * terms.cross_entropy(log_p, geometry.targets[vertex], weight)
+            out["pseudo"] = self.pseudo * terms.cross_entropy(
+                log_p, geometry.targets[vertex], weight, average
+            )
         if self.distance:
             distance = geometry.geodesics[vertex] * (228.0 / geometry.diameter)
-            out["distance"] = self.distance * terms.expected_distance(log_p, distance, weight)
+            out["distance"] = self.distance * terms.expected_distance(log_p, distance, weight, average)
         if self.cycle:
             n = self.cycle_points
             valid = (real.vertex[:, :n] >= 0) & (real.weight[:, :n] > 0)
-            out["cycle"] = self.cycle * terms.cycle(real.log_p[:, :n], real.xy[:, :n], valid)
+            out["cycle"] = self.cycle * terms.cycle(real.log_p[:, :n], real.xy[:, :n], valid, average)
         if self.equivariance and real.log_p_flipped is not None:
             flipped = real.log_p_flipped[real.vertex >= 0]
             out["equivariance"] = self.equivariance * terms.equivariance(
-                log_p, flipped, geometry.mirror, weight
+                log_p, flipped, geometry.mirror, weight, average
             )
         if self.foreground:
-            out["foreground"] = self.foreground * terms.foreground(real.logit, real.share, real.known)
+            out["foreground"] = self.foreground * terms.foreground(
+                real.logit, real.share, real.known, average
+            )
         if self.synthetic and synthetic is not None:
             log_p, vertex, weight = labelled(synthetic)
-            loss = terms.cross_entropy(log_p, geometry.targets[vertex], weight)
+            loss = terms.cross_entropy(log_p, geometry.targets[vertex], weight, average)
             out["synthetic"] = self.synthetic * loss
         return out
 

@@ -1,7 +1,17 @@
 """Networks and vertex embeddings."""
 
 from .cse import CseModel, CseModelSettings
-from .predictor import DensePrediction, Predictor, load_predictor
+from .decoder import DecoderBackbone
+from .prediction import DensePrediction
+from .predictor import Predictor, load_predictor
 from .unet import UNetBackbone
 
-__all__ = ["CseModel", "CseModelSettings", "DensePrediction", "Predictor", "UNetBackbone", "load_predictor"]
+__all__ = [
+    "CseModel",
+    "CseModelSettings",
+    "DecoderBackbone",
+    "DensePrediction",
+    "Predictor",
+    "UNetBackbone",
+    "load_predictor",
+]

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ..errors import SettingsError
+from .decoder import DecoderBackbone
 from .unet import UNetBackbone
 
-Backbone = UNetBackbone  # a union once a second backbone is added
+Backbone = UNetBackbone | DecoderBackbone  # to add one: a file, a name here, a test
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class CseModelSettings:
         n_eigenfunctions: Q of E = U C (SHIC 64, CSE 256).
         unit: unit vectors ('detectron2' preset) or plain inner products ('shic-paper').
         temperature: scores are <pixel, vertex> / temperature; SHIC uses 1 with plain products.
-        crop_size: side of the square input, pixels. padding: margin around the box, share of its longer side.
+        crop_size: side of the square input, pixels. padding: margin around the box, share of its longer side. With a
+            decoder both are those of the encoded images.
     """
 
     embedding: int = 16
@@ -40,15 +42,26 @@ class CseModel(nn.Module):
 
     basis: Tensor  # a buffer: (K, Q)
 
-    def __init__(self, settings: CseModelSettings, basis: Float[Tensor, "K M"]) -> None:
+    def __init__(
+        self, settings: CseModelSettings, basis: Float[Tensor, "K M"], channels: int | None = None
+    ) -> None:
         """`basis` holds the eigenfunctions at K vertices (the training level); its first Q columns are used.
+
+        `channels` are those of the encoder's grids; a network that looks at pictures needs none.
 
         Raises:
             SettingsError: a crop size that the backbone's levels do not divide.
         """
         super().__init__()
         self.settings = settings
-        self.backbone = settings.backbone.build()
+        self.reads_grids = isinstance(settings.backbone, DecoderBackbone)
+        if self.reads_grids and channels is None:
+            raise SettingsError(
+                "encoded images for a decoder",
+                "none",
+                "Run `densecorr encode` and name its artifact as `encoded`, or use the unet.",
+            )
+        self.backbone = settings.backbone.build(channels if self.reads_grids and channels else 4)
         if settings.crop_size % self.backbone.multiple:
             raise SettingsError(
                 f"a crop_size that is a multiple of {self.backbone.multiple}",
@@ -63,15 +76,17 @@ class CseModel(nn.Module):
         self.C = nn.Parameter(torch.randn(n_used, settings.embedding) / n_used**0.5)
 
     def forward(
-        self, images: Float[Tensor, "B 3 H W"], hint: Float[Tensor, "B H W"] | None = None
+        self, images: Float[Tensor, "B C H W"], hint: Float[Tensor, "B H2 W2"] | None = None
     ) -> tuple[Float[Tensor, "B E h w"], Float[Tensor, "B h w"]]:
-        """Pixel embeddings and foreground logits on the output grid (stride `self.backbone.stride`).
+        """Pixel embeddings and foreground logits on the output grid.
 
-        `images` are RGB in [0, 1]. `hint` is what is known of the silhouette: 1 inside, -1 outside, 0 unknown
-        (the default everywhere).
+        `images` are RGB in [0, 1], for a decoder the encoder's grids instead. `hint` is what is known of the
+        silhouette: 1 inside, -1 outside, 0 unknown (the default everywhere); a decoder takes none.
         """
-        known = torch.zeros_like(images[:, :1]) if hint is None else hint[:, None]
-        out = self.head(self.backbone(torch.cat([(images - 0.5) * 4.0, known * 2.0], dim=1)))
+        if not self.reads_grids:
+            known = torch.zeros_like(images[:, :1]) if hint is None else hint[:, None]
+            images = torch.cat([(images - 0.5) * 4.0, known * 2.0], dim=1)
+        out = self.head(self.backbone(images))
         pixel = out[:, :-1]
         return (normalize(pixel, dim=1) if self.settings.unit == "both" else pixel), out[:, -1]
 

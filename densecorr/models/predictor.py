@@ -7,59 +7,28 @@ prediction.overlay(read_image("photo.jpg"), model.colors)
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Int32, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample, interpolate
+from torch.nn.functional import adaptive_avg_pool2d, grid_sample, interpolate
 
 from ..config import from_jsonable
-from ..errors import ArtifactError
+from ..errors import ArtifactError, FeatureError
+from ..features import FeatureExtractor
 from ..images import CropFrame, crop_frame, crop_image, crop_mask, from_crop, to_crop, uncrop_mask
 from ..matching import nearest_vertices
 from .cse import CseModel, CseModelSettings
+from .decoder import DecoderBackbone, needs_silhouettes
+from .prediction import DensePrediction
 
 SURFACE_FILE = "surface.safetensors"
-
-
-@dataclass(frozen=True)
-class DensePrediction:
-    """One instance: the vertex of each pixel of its box, row by row, -1 outside the predicted silhouette.
-
-    `vertices[j, i]` belongs to image pixel (x0 + i, y0 + j), with (x0, y0) the floor of the box's corner.
-    """
-
-    xywh: tuple[float, float, float, float]
-    vertices: Int32[np.ndarray, "h w"]
-    score: float
-
-    def vertex_map(self, height: int, width: int) -> Int32[np.ndarray, "H W"]:
-        """The vertices in the full image, -1 elsewhere."""
-        out = np.full((height, width), -1, dtype=np.int32)
-        x0, y0 = int(np.floor(self.xywh[0])), int(np.floor(self.xywh[1]))
-        h, w = self.vertices.shape
-        left, top = max(x0, 0), max(y0, 0)
-        right, bottom = min(x0 + w, width), min(y0 + h, height)
-        if right > left and bottom > top:
-            out[top:bottom, left:right] = self.vertices[top - y0 : bottom - y0, left - x0 : right - x0]
-        return out
-
-    def overlay(self, image: UInt8[np.ndarray, "H W 3"], colors: UInt8[np.ndarray, "V 3"]) -> np.ndarray:
-        """The image with the prediction painted over it in template colours."""
-        vertex = self.vertex_map(*image.shape[:2])
-        painted = 0.35 * image + 0.65 * colors[np.maximum(vertex, 0)]
-        return np.where((vertex >= 0)[..., None], painted, image).astype(np.uint8)
-
-    def show(self, image: UInt8[np.ndarray, "H W 3"], colors: UInt8[np.ndarray, "V 3"]) -> None:
-        """Open the overlay in the system's picture viewer."""
-        from PIL import Image
-
-        Image.fromarray(self.overlay(image, colors)).show()
 
 
 @dataclass(frozen=True)
@@ -103,10 +72,16 @@ class Predictor:
         """Crop the box and run the network twice: it finds the silhouette, then, told it, the embeddings.
 
         A `silhouette` (full image) takes the place of the found one as the second pass's hint; the foreground
-        logits are the first pass's in any case.
+        logits are the first pass's in any case. A decoder runs once, on the encoder's grid of the crop.
+
+        Raises:
+            DependencyError: the encoder's model cannot be had.
+            FeatureError: the encoder describes silhouettes, and there is none.
         """
         frame = crop_frame(xywh, self.settings.crop_size, self.settings.padding)
         crop = torch.from_numpy(crop_image(image, frame)).permute(2, 0, 1)[None].float() / 255
+        if self._model.reads_grids:
+            return Embedded(*self._decode(crop, self._mask(silhouette, frame)), frame, silhouette)
         _, logit = self._look(crop, torch.zeros_like(crop[:, 0]))
         if silhouette is None:
             side = crop.shape[-1]
@@ -125,6 +100,43 @@ class Predictor:
             return pixel[0], logit[0]
         pixel, logit = self._model(torch.cat([crop, crop.flip(-1)]), torch.cat([hint, hint.flip(-1)]))
         return torch.cat([pixel[0], pixel[1].flip(-1)]), (logit[0] + logit[1].flip(-1)) / 2
+
+    @cached_property
+    def encoder(self) -> FeatureExtractor:
+        """The frozen encoder of a model with a decoder, loaded when it is first needed."""
+        backbone = self.settings.backbone
+        if not isinstance(backbone, DecoderBackbone) or backbone.encoder is None:
+            raise FeatureError("a model with an encoder", backbone.kind, "Only a decoder has one.")
+        return backbone.encoder.load("cpu")
+
+    @property
+    def needs_silhouettes(self) -> bool:
+        """Whether it can only answer where the object's silhouette is given."""
+        return needs_silhouettes(self.settings.backbone)
+
+    def _mask(
+        self, silhouette: Bool[np.ndarray, "H W"] | None, frame: CropFrame
+    ) -> Bool[Tensor, "1 size size"]:
+        if silhouette is not None:
+            return torch.from_numpy(crop_mask(silhouette, frame))[None]
+        if self.needs_silhouettes:
+            raise FeatureError(
+                "the object's silhouette, which this model's encoder describes",
+                "none",
+                "Give it (predict: --silhouettes), or train on another encoder.",
+            )
+        return torch.zeros(1, frame.size, frame.size, dtype=torch.bool)
+
+    def _decode(
+        self, crop: Float[Tensor, "1 3 S S"], mask: Bool[Tensor, "1 S S"]
+    ) -> tuple[Float[Tensor, "E h w"], Float[Tensor, "h w"]]:
+        """Embeddings and logits of a crop from its encoded grid, and that of its mirror image if that helps."""
+        key = ["crop"]  # of the encoder's noise, if it has any: the same for every image
+        pixel, logit = self._model(self.encoder(crop, mask, key))
+        if not self._symmetric:
+            return pixel[0], logit[0]
+        mirrored, mirrored_logit = self._model(self.encoder(crop.flip(-1), mask.flip(-1), key))
+        return torch.cat([pixel[0], mirrored[0].flip(-1)]), (logit[0] + mirrored_logit[0].flip(-1)) / 2
 
     def predict(
         self,
@@ -180,24 +192,36 @@ class Predictor:
 
         All pixels compete when none is foreground.
         """
-        pixel = embedded.pixel.flatten(1).T  # (cells, E)
+        xy, pixel = self.foreground(embedded)
         scale = 1.0 / self.settings.temperature
         total = (pixel @ self._coarse.T * scale).logsumexp(dim=1)
         log_p = self._full[torch.from_numpy(vertices)] @ pixel.T * scale - total
-        outside = ~self._foreground_cells(embedded)
-        if not bool(outside.all()):
-            log_p = log_p.masked_fill(outside, -torch.inf)
-        cell = log_p.argmax(dim=1).numpy()
+        return xy[log_p.argmax(dim=1).numpy()]
+
+    @torch.no_grad()
+    def foreground(self, embedded: Embedded) -> tuple[Float[np.ndarray, "N 2"], Float[Tensor, "N E"]]:
+        """Full-image positions and embeddings of the foreground cells; of all cells when none is foreground."""
         side = embedded.logit.shape[1]
-        stride = embedded.frame.size / side
-        crop_xy = (np.stack([cell % side, cell // side], axis=1) + 0.5) * stride - 0.5
-        return from_crop(crop_xy, embedded.frame)
+        inside = self._foreground_cells(embedded)
+        cell = torch.nonzero(inside | ~inside.any()).squeeze(1)
+        grid = np.stack([cell.numpy() % side, cell.numpy() // side], axis=1)
+        crop_xy = (grid + 0.5) * (embedded.frame.size / side) - 0.5
+        return from_crop(crop_xy, embedded.frame), embedded.pixel.flatten(1).T[cell]
+
+    def embeddings_at(self, embedded: Embedded, xy: Float[np.ndarray, "P 2"]) -> Float[Tensor, "P E"]:
+        """Pixel embeddings at full-image pixels, interpolated between cells."""
+        return _sample(embedded.pixel, xy, embedded.frame)
+
+    @property
+    def vertex_embedding(self) -> Float[Tensor, "K E"]:
+        """Embeddings of the training level's vertices, to which pixel embeddings compare by inner product."""
+        return self._coarse
 
     def _foreground_cells(self, embedded: Embedded) -> Bool[Tensor, " cells"]:
         if embedded.silhouette is None:
             return embedded.logit.flatten() >= 0
         mask = torch.from_numpy(crop_mask(embedded.silhouette, embedded.frame))[None].float()
-        return avg_pool2d(mask, embedded.frame.size // embedded.logit.shape[1])[0].flatten() >= 0.5
+        return adaptive_avg_pool2d(mask, embedded.logit.shape[-1])[0].flatten() >= 0.5
 
 
 def write_surface(
@@ -234,7 +258,9 @@ def load_predictor(folder: Path | str) -> Predictor:
     if "model" not in config.get("train", {}) or "basis" not in tensors:
         raise ArtifactError("a trained model's folder", str(folder), "Name a `train` artifact.")
     settings = from_jsonable(CseModelSettings, config["train"]["model"])
-    model = CseModel(settings, torch.zeros_like(tensors["basis"]) + 1.0)
+    first = tensors.get("backbone.layers.0.0.weight")  # of a decoder: its input's channels are the encoder's
+    channels = None if first is None else first.shape[1]
+    model = CseModel(settings, torch.zeros_like(tensors["basis"]) + 1.0, channels)
     model.load_state_dict(tensors)
     return Predictor(model, surface, config)
 

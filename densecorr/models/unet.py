@@ -18,9 +18,9 @@ class UNetBackbone:
     widths: tuple[int, ...] = (32, 48, 64, 96, 128)
     dropout: float = 0.0
 
-    def build(self) -> "UNet":
-        """A network with random weights (from torch's global seed)."""
-        return UNet(self)
+    def build(self, channels: int = 4) -> "UNet":
+        """A network with random weights (from torch's global seed); RGB and the hint are 4 channels."""
+        return UNet(self, channels)
 
 
 class UNet(nn.Module):
@@ -29,14 +29,16 @@ class UNet(nn.Module):
     H and W are multiples of 2^len(widths).
     """
 
-    def __init__(self, settings: UNetBackbone) -> None:
+    def __init__(self, settings: UNetBackbone, channels: int = 4) -> None:
         super().__init__()
         widths = settings.widths
         self.out_channels = widths[0]
         self.stride = 2
         self.multiple = 2 ** len(widths)
         self.stem = nn.Sequential(
-            nn.Conv2d(4, widths[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+            nn.Conv2d(channels, widths[0], 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(),
         )
         self.down = nn.ModuleList(
             [Residual(widths[0], widths[0], 1)] + [Residual(a, b, 2) for a, b in pairwise(widths)]

@@ -4,11 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32
 
 from ..errors import EmptyInstanceError
-from ..matching import Pooling, ViewFeatures
-from .zero_shot import InstanceScores, ZeroShotSettings, label_instance, restrict
+from ..view_matching import Pooling
+from .zero_shot import GeodesicRows, InstanceScores, ZeroShotSettings, label_instance, restrict
 
 POOLINGS: tuple[Pooling, ...] = ("max", "mean", "best")
 POINTS = 64
@@ -34,14 +33,13 @@ def variants(azimuths: tuple[tuple[float, float], ...]) -> list[Variant]:
 
 def choose_variant(
     scored: Iterable[InstanceScores],
-    views: ViewFeatures,
-    geodesics: Float32[np.ndarray, "K K"],
+    geodesics: GeodesicRows,
     diameter: float,
     settings: ZeroShotSettings,
 ) -> tuple[Variant, dict[str, float]]:
     """The variant with the least mean cycle error (a share of the crop) over some instances, and all errors.
 
-    `scored` must hold similarities with all of `views`. Only cycle errors decide; no label is looked at. Azimuths
+    `scored` must hold similarities with all views. Only cycle errors decide; no label is looked at. Azimuths
     in `settings` are kept: the errors over all views are for information.
 
     Raises:
@@ -51,11 +49,9 @@ def choose_variant(
     errors: list[list[float]] = [[] for _ in candidates]
     for scores in scored:
         for index, variant in enumerate(candidates):
-            kept, some = restrict(scores, views, variant.azimuths)
-            rule = replace(settings, pooling=variant.pooling, points=POINTS)
-            labels = label_instance(
-                kept, some, geodesics, diameter, rule, np.random.default_rng(settings.seed)
-            )
+            kept = restrict(scores, variant.azimuths)
+            rule = replace(settings, pooling=variant.pooling, points=POINTS, candidates=1)
+            labels = label_instance(kept, geodesics, diameter, rule, np.random.default_rng(settings.seed))
             errors[index].append(float(labels.cycle_px.mean() * scores.frame.scale / scores.frame.size))
     if not errors[0]:
         raise EmptyInstanceError("an instance with a silhouette", "none", "Check the data set's silhouettes.")

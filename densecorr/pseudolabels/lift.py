@@ -1,5 +1,6 @@
 """Features of the template's views, and of an image, as rows of foreground cells (SHIC Sec. 3.3, eq. 1)."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
+from ..config import from_jsonable, to_jsonable
 from ..errors import ArtifactError
-from ..features import FeatureExtractor
-from ..matching import ViewFeatures
+from ..features import FeatureExtractor, Features
+from ..features.batching import Picture, extract_all
+from ..hub import pinned_reference, with_models
 from ..rendering.cameras import project_points
 from ..rendering.rasterize import visible_vertices
 from ..rendering.views import Views
+from ..view_features import ViewFeatures
 
 
 def foreground_cells(silhouette: Bool[Tensor, "H W"], stride: int) -> Bool[Tensor, "h w"]:
@@ -32,14 +36,13 @@ def cell_centers(cells: Bool[Tensor, "h w"], stride: int) -> Float[np.ndarray, "
     return (np.stack([xs, ys], axis=1) + 0.5) * stride - 0.5
 
 
-def image_rows(
-    image: Float[Tensor, "3 H W"], silhouette: Bool[Tensor, "H W"], key: str, extractor: FeatureExtractor
+def foreground_rows(
+    grid: Float[Tensor, "C h w"], silhouette: Bool[Tensor, "H W"], stride: int
 ) -> tuple[Float[Tensor, "Q C"], Float[np.ndarray, "Q 2"]]:
-    """Unit features of the foreground cells of one crop, and their centres in crop pixels."""
-    cells = foreground_cells(silhouette, extractor.stride)
-    grid = extractor(image[None], silhouette[None], [key])[0]
-    rows = normalize(grid[:, cells].T.float(), dim=1)
-    return rows, cell_centers(cells, extractor.stride)
+    """Unit features of the foreground cells of one crop, on the grid's device, and their centres in crop pixels."""
+    cells = foreground_cells(silhouette, stride)
+    rows = normalize(grid[:, cells.to(grid.device)].T.float(), dim=1)
+    return rows, cell_centers(cells, stride)
 
 
 def nearest_cells(xy: Float[np.ndarray, "P 2"], centers: Float[np.ndarray, "Q 2"]) -> Int[np.ndarray, " P"]:
@@ -55,18 +58,27 @@ def lift_views(
     vertices: Int[np.ndarray, " K"],
     extractor: FeatureExtractor,
     progress: Callable[[int, int], object] | None = None,
+    batch: int = 0,
+    device: str = "cpu",
 ) -> ViewFeatures:
     """Extract every view and note which cell each of `vertices` falls into where it is visible.
 
-    Cells that no vertex falls into are left out: nothing could be matched to them.
+    Cells that no vertex falls into are left out: nothing could be matched to them. `batch` and `device` are those of
+    `extract_all`; the result lies on the CPU.
     """
     rows, cells, owners, starts = [], [], [], [0]
-    for index, (camera, fragment, image) in enumerate(
-        zip(views.cameras, views.fragments, views.images, strict=True)
-    ):
+    pictures = (
+        Picture(
+            torch.from_numpy(image).permute(2, 0, 1).float() / 255,
+            torch.from_numpy(fragment.face >= 0),
+            f"view-{index}",
+        )
+        for index, (fragment, image) in enumerate(zip(views.fragments, views.images, strict=True))
+    )
+    grids = extract_all(extractor, pictures, batch, device)
+    for index, (camera, fragment, grid) in enumerate(zip(views.cameras, views.fragments, grids, strict=True)):
         silhouette = torch.from_numpy(fragment.face >= 0)
-        pixels = torch.from_numpy(image).permute(2, 0, 1).float() / 255
-        features, centers = image_rows(pixels, silhouette, f"view-{index}", extractor)
+        features, centers = foreground_rows(grid.cpu(), silhouette, extractor.stride)
         visible = visible_vertices(V, F, camera, fragment)[vertices]
         xy = project_points(V[vertices], camera)[0]
         cell = np.full(len(vertices), -1, dtype=np.int64)
@@ -96,8 +108,11 @@ def lift_views(
     )
 
 
-def write_view_features(folder: Path, views: ViewFeatures) -> None:
-    """`features.safetensors`: every array of the record."""
+def write_view_features(folder: Path, views: ViewFeatures, extractor: Features) -> None:
+    """`features.safetensors`: every array of the record; `extractor.json`: the settings that images need as well.
+
+    Hub models are named there by the commit that was used, so that images get no other.
+    """
     tensors = {
         "rows": views.rows.contiguous(),
         "cell": views.cell.to(torch.int32),
@@ -107,9 +122,11 @@ def write_view_features(folder: Path, views: ViewFeatures) -> None:
         "angles": torch.from_numpy(views.angles),
     }
     save_file(tensors, folder / "features.safetensors")
+    pinned = with_models(extractor, pinned_reference)
+    (folder / "extractor.json").write_text(json.dumps(to_jsonable(pinned), indent=1) + "\n")
 
 
-def read_view_features(folder: Path) -> ViewFeatures:
+def read_view_features(folder: Path) -> tuple[ViewFeatures, Features]:
     """What `write_view_features` wrote.
 
     Raises:
@@ -117,9 +134,10 @@ def read_view_features(folder: Path) -> ViewFeatures:
     """
     try:
         stored = load_file(folder / "features.safetensors")
+        extractor = from_jsonable(Features, json.loads((folder / "extractor.json").read_text()))
     except FileNotFoundError as error:
         raise ArtifactError("features of views", str(folder), "Name a `features` artifact.") from error
-    return ViewFeatures(
+    views = ViewFeatures(
         stored["rows"],
         stored["starts"].numpy(),
         stored["cell"].long(),
@@ -127,3 +145,4 @@ def read_view_features(folder: Path) -> ViewFeatures:
         stored["vertices"].numpy(),
         stored["angles"].numpy(),
     )
+    return views, extractor

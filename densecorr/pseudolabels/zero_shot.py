@@ -5,7 +5,8 @@ each vertex, the best vertex of each point. What is kept is the vertex with its 
 features.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,10 +15,15 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
 
 from ..errors import SettingsError
-from ..features import FeatureExtractor, Features, SilhouetteFeatures
+from ..features import FeatureExtractor
+from ..features.batching import Picture, extract_all
 from ..images import CropFrame, crop_frame, crop_image, crop_mask, from_crop, to_crop
-from ..matching import Pooling, ViewFeatures, best_view, match_rows, pool_vertices, row_similarity
-from .lift import image_rows, nearest_cells
+from ..view_features import MatchPrecision, Similarities, ViewFeatures
+from ..view_matching import Pooling, best_queries, match_vertices, outside_ball, view_lead, view_scores
+from .lift import foreground_rows, nearest_cells
+
+GeodesicRows = Callable[[np.ndarray], np.ndarray]
+"""Indices (n,) in [0, K) of matched vertices to distances (n, K), metres."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +35,12 @@ class ZeroShotSettings:
             instance; 'auto' takes the one with the least cycle error on some instances.
         azimuths: keep views within these intervals (low, high) of azimuth in degrees; empty keeps all.
         points: foreground points labelled an instance (SHIC samples 100), or 0 for every foreground cell.
-        crop_size: side of the instance's crop, pixels; a multiple of the extractor's stride.
+        crop_size: side of the instance's crop, pixels; a multiple of the extractor's stride (840 for DINOv2).
         padding: margin around the box as a share of its longer side.
         margin_radius: share of the template's diameter; the margin is the best score less the best one farther
             away.
+        candidates: how many vertices are kept a point, with their scores, for a reviewer to choose from.
+        precision: of the products; 'bf16' is quicker on a GPU, its best candidates are compared in float32.
         seed: of the choice of points.
     """
 
@@ -42,28 +50,41 @@ class ZeroShotSettings:
     crop_size: int = 160
     padding: float = 0.1
     margin_radius: float = 0.05
+    candidates: int = 1
+    precision: MatchPrecision = "fp32"
     seed: int = 0
-    features: Features = field(default_factory=SilhouetteFeatures)
 
 
 @dataclass(frozen=True)
 class ZeroShotLabels:
-    """Labels of one instance: positions in full-image pixels, vertices, and what is known of each."""
+    """Labels of one instance: positions in full-image pixels, vertices, and what is known of each.
+
+    `candidates` are the k best vertices of each point, the label first, -1 where there are fewer; `view_lead` says by
+    how much the instance fits one side of the template better than any other.
+    """
 
     xy: Float[np.ndarray, "P 2"]
     vertex: Int[np.ndarray, " P"]
     score: Float32[np.ndarray, " P"]
     margin: Float32[np.ndarray, " P"]
     cycle_px: Float32[np.ndarray, " P"]
+    candidates: Int[np.ndarray, "P k"]
+    candidate_scores: Float32[np.ndarray, "P k"]
+    view_lead: float | None
 
 
 @dataclass(frozen=True)
 class InstanceScores:
     """Similarities of one instance's Q foreground cells with the views, and their centres in crop pixels."""
 
-    similarity: Tensor
+    similarity: Similarities
     centers: Float[np.ndarray, "Q 2"]
     frame: CropFrame
+
+    @property
+    def views(self) -> ViewFeatures:
+        """The views the similarities are with."""
+        return self.similarity.views
 
 
 def select_views(views: ViewFeatures, azimuths: tuple[tuple[float, float], ...]) -> ViewFeatures:
@@ -86,6 +107,42 @@ def views_within(views: ViewFeatures, azimuths: tuple[tuple[float, float], ...])
     return np.flatnonzero(keep)
 
 
+@dataclass(frozen=True)
+class InstanceCrop:
+    """One instance cut out for an extractor."""
+
+    image: Float[Tensor, "3 S S"]
+    silhouette: Bool[Tensor, "S S"]
+    frame: CropFrame
+
+
+def crop_instance(
+    image: UInt8[np.ndarray, "H W 3"],
+    silhouette: Bool[np.ndarray, "H W"],
+    xywh: tuple[float, float, float, float],
+    settings: ZeroShotSettings,
+) -> InstanceCrop | None:
+    """The square around a box as an extractor takes it; None when the silhouette has no pixel there."""
+    frame = crop_frame(xywh, settings.crop_size, settings.padding)
+    mask = crop_mask(silhouette, frame)
+    if not mask.any():
+        return None
+    pixels = torch.from_numpy(crop_image(image, frame)).permute(2, 0, 1).float() / 255
+    return InstanceCrop(pixels, torch.from_numpy(mask), frame)
+
+
+def score_crop(
+    crop: InstanceCrop,
+    grid: Float[Tensor, "C h w"],
+    stride: int,
+    views: ViewFeatures,
+    precision: MatchPrecision = "fp32",
+) -> InstanceScores:
+    """The similarities of a crop's foreground cells with the views, on the views' device."""
+    rows, centers = foreground_rows(grid, crop.silhouette, stride)
+    return InstanceScores(Similarities(rows.to(views.rows.device), views, precision), centers, crop.frame)
+
+
 def score_instance(
     image: UInt8[np.ndarray, "H W 3"],
     silhouette: Bool[np.ndarray, "H W"],
@@ -95,48 +152,25 @@ def score_instance(
     extractor: FeatureExtractor,
     settings: ZeroShotSettings,
 ) -> InstanceScores | None:
-    """Crop the instance and compare its foreground cells with every view; None when it has no foreground."""
-    frame = crop_frame(xywh, settings.crop_size, settings.padding)
-    mask = crop_mask(silhouette, frame)
-    if not mask.any():
+    """Crop one instance and compare its foreground cells with every view; None when it has no foreground."""
+    crop = crop_instance(image, silhouette, xywh, settings)
+    if crop is None:
         return None
-    pixels = torch.from_numpy(crop_image(image, frame)).permute(2, 0, 1).float() / 255
-    rows, centers = image_rows(pixels, torch.from_numpy(mask), key, extractor)
-    return InstanceScores(row_similarity(rows, views), centers, frame)
+    (grid,) = extract_all(extractor, [Picture(crop.image, crop.silhouette, key)])
+    return score_crop(crop, grid, extractor.stride, views, settings.precision)
 
 
-def match_cells(
-    scores: InstanceScores, views: ViewFeatures, pooling: Pooling, cells: Int[np.ndarray, " P"]
-) -> tuple[Tensor, Tensor]:
-    """The best vertex (index in [0, K)) of each of some cells, and the pooled scores (P, K) behind it."""
-    similarity = scores.similarity[torch.from_numpy(cells)]
-    pooled = pool_vertices(similarity, views, pooling)
-    vertex = match_rows(similarity, views).vertex if pooling == "max" else pooled.argmax(dim=1)
-    return vertex, pooled
-
-
-def best_cells(
-    scores: InstanceScores, views: ViewFeatures, pooling: Pooling, vertices: Int[Tensor, " Q"]
-) -> Int[np.ndarray, " Q"]:
-    """The instance's best-scoring cell for each of some vertices (indices in [0, K))."""
-    return pool_vertices(scores.similarity, views, pooling, vertices).argmax(dim=0).numpy()
-
-
-def narrow(
-    scores: InstanceScores, views: ViewFeatures, pooling: Pooling
-) -> tuple[InstanceScores, ViewFeatures]:
-    """For 'best' pooling, keep the one view that fits the whole instance best; else everything."""
+def narrow(scores: InstanceScores, pooling: Pooling) -> tuple[InstanceScores, Pooling]:
+    """For 'best' pooling, the one view that fits the whole instance best, and 'max'; else everything as it is."""
     if pooling != "best":
-        return scores, views
-    chosen = best_view(scores.similarity, views)
-    columns = slice(int(views.starts[chosen]), int(views.starts[chosen + 1]))
-    return replace(scores, similarity=scores.similarity[:, columns]), views.select(np.array([chosen]))
+        return scores, pooling
+    chosen = np.array([int(np.argmax(view_scores(scores.similarity)))])
+    return replace(scores, similarity=scores.similarity.select(chosen)), "max"
 
 
 def label_instance(
     scores: InstanceScores,
-    views: ViewFeatures,
-    geodesics: Float32[np.ndarray, "K K"],
+    geodesics: GeodesicRows,
     diameter: float,
     settings: ZeroShotSettings,
     rng: np.random.Generator,
@@ -144,25 +178,31 @@ def label_instance(
     """Vertex, score, margin and cycle error of sampled foreground points (or all).
 
     `geodesics` (metres) are between the K matched vertices. The cycle error goes from a point to its vertex and
-    back to the best-scoring cell of that vertex, in full-image pixels.
+    back to the best-scoring cell of that vertex, in full-image pixels; 0 means that both name each other.
     """
     if settings.pooling == "auto":
         raise SettingsError("a pooling chosen by `choose_variant`", "'auto'", "Call it first.")
-    scores, views = narrow(scores, views, settings.pooling)
-    pooling: Pooling = "max" if settings.pooling == "best" else settings.pooling
+    lead = view_lead(view_scores(scores.similarity), scores.views.angles)
+    scores, pooling = narrow(scores, settings.pooling)
     picked = pick_points(len(scores.centers), settings.points, rng)
-    k, pooled = match_cells(scores, views, pooling, picked)
-    own = pooled.gather(1, k[:, None])[:, 0]
-    far = torch.from_numpy(geodesics[k.numpy()] > settings.margin_radius * diameter)
-    runner_up = pooled.masked_fill(~far, -2.0).max(dim=1).values
-    back = best_cells(scores, views, pooling, k)
+    device = scores.views.rows.device
+    far = outside_ball(geodesics, settings.margin_radius * diameter)
+    matches = match_vertices(
+        scores.similarity, torch.from_numpy(picked).to(device), pooling, far, settings.candidates
+    )
+    k = matches.vertex[:, 0].clamp(min=0)
+    back = best_queries(scores.similarity, pooling, k).cpu().numpy()
     moved = np.linalg.norm(scores.centers[back] - scores.centers[picked], axis=1) / scores.frame.scale
+    others = matches.vertex.cpu().numpy()
     return ZeroShotLabels(
         from_crop(scores.centers[picked], scores.frame),
-        views.vertices[k.numpy()].astype(np.int64),
-        own.numpy().astype(np.float32),
-        (own - runner_up).numpy().astype(np.float32),
+        scores.views.vertices[k.cpu().numpy()].astype(np.int64),
+        matches.score[:, 0].cpu().numpy().astype(np.float32),
+        matches.margin.cpu().numpy().astype(np.float32),
         moved.astype(np.float32),
+        np.where(others < 0, -1, scores.views.vertices[np.maximum(others, 0)]).astype(np.int64),
+        matches.score.cpu().numpy().astype(np.float32),
+        lead,
     )
 
 
@@ -175,7 +215,6 @@ def pick_points(n_cells: int, n_points: int, rng: np.random.Generator) -> Int[np
 
 def predict_points(
     scores: InstanceScores,
-    views: ViewFeatures,
     xy: Float[np.ndarray, "P 2"],
     vertices: Int[np.ndarray, " Q"],
     pooling: Pooling,
@@ -184,7 +223,6 @@ def predict_points(
 
     Args:
         scores: of the instance.
-        views: the same views the scores were taken with.
         xy: full-image pixels; each takes the nearest foreground cell's answer.
         vertices: indices in [0, K) whose best pixel is asked for.
         pooling: over views.
@@ -192,20 +230,17 @@ def predict_points(
     Returns:
         Template vertex ids (P,), and full-image pixels (Q, 2).
     """
-    scores, views = narrow(scores, views, pooling)
-    rule: Pooling = "max" if pooling == "best" else pooling
+    scores, rule = narrow(scores, pooling)
     cell, back = np.unique(nearest_cells(to_crop(xy, scores.frame), scores.centers), return_inverse=True)
-    vertex = match_cells(scores, views, rule, cell)[0].numpy()
-    best = best_cells(scores, views, rule, torch.from_numpy(vertices))
-    return views.vertices[vertex[back]], from_crop(scores.centers[best], scores.frame)
+    device = scores.views.rows.device
+    picked, asked = torch.from_numpy(cell).to(device), torch.from_numpy(vertices).to(device)
+    vertex = match_vertices(scores.similarity, picked, rule).vertex[:, 0].cpu().numpy()
+    best = best_queries(scores.similarity, rule, asked).cpu().numpy()
+    return scores.views.vertices[vertex[back]], from_crop(scores.centers[best], scores.frame)
 
 
-def restrict(
-    scores: InstanceScores, views: ViewFeatures, azimuths: tuple[tuple[float, float], ...]
-) -> tuple[InstanceScores, ViewFeatures]:
-    """The views within the intervals and the similarities with them: `select_views` after the product."""
+def restrict(scores: InstanceScores, azimuths: tuple[tuple[float, float], ...]) -> InstanceScores:
+    """The scores with the views within the intervals alone: `select_views` after the product."""
     if not azimuths:
-        return scores, views
-    keep = views_within(views, azimuths)
-    columns = np.concatenate([np.arange(int(views.starts[v]), int(views.starts[v + 1])) for v in keep])
-    return replace(scores, similarity=scores.similarity[:, torch.from_numpy(columns)]), views.select(keep)
+        return scores
+    return replace(scores, similarity=scores.similarity.select(views_within(scores.views, azimuths)))

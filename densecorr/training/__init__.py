@@ -1,6 +1,8 @@
 """The training loop and what it reads and writes."""
 
-from .synthetic import SyntheticSettings
-from .train import TrainSettings, train
+from .encoded import EncodeSettings
+from .prepare import TrainingLevel
+from .settings import TrainSettings
+from .train import train
 
-__all__ = ["SyntheticSettings", "TrainSettings", "train"]
+__all__ = ["EncodeSettings", "TrainSettings", "TrainingLevel", "train"]

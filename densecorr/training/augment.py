@@ -1,14 +1,16 @@
-"""Batches with random crops, rotations, flips and colour (SHIC Sec. 7.2): a function of examples, seed and step."""
+"""Random crops, rotations, flips and colour of training crops (SHIC Sec. 7.2): drawn from a seed, then applied.
+
+What is drawn is kept apart from what is done, so that crops which are encoded beforehand (`encoded.py`) and crops which
+the network sees directly get the same changes, and so that several processes draw one batch and each makes its part.
+"""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
-
-from .examples import Examples
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Augmentation:
         rotation: degrees. scale: of the logarithm of the size. shift: share of the crop's side.
         flip: chance of a horizontal flip; the labels then go to their mirror vertices.
         brightness, color: of the overall gain, and of each channel's offset.
-        hint: chance that the network is told the silhouette; without it the network must find it.
+        hint: chance that the network is told the silhouette; without it the network must find it. A decoder is
+            never told.
     """
 
     rotation: float = 17.0
@@ -35,104 +38,121 @@ class Augmentation:
 class Batch:
     """B crops; `vertex` is -1 where there is no label.
 
-    `hint` is the silhouette as the network is told it (1 in, -1 out, 0 unknown); `xy` are in [-1, 1] over the crop
-    (grid_sample's convention, edges at +-1).
+    `images` are RGB or an encoder's grids; of grids, `mirrored` are those of the mirrored crops. `hint` is the
+    silhouette as the network is told it (1 in, -1 out, 0 unknown); `xy` are in [-1, 1] over the crop (grid_sample's
+    convention, edges at +-1).
     """
 
-    images: Float[Tensor, "B 3 S S"]
+    images: Float[Tensor, "B C H W"]
     silhouettes: Float[Tensor, "B S S"]
     known: Bool[Tensor, " B"]
     hint: Float[Tensor, "B S S"]
     xy: Float[Tensor, "B P 2"]
     vertex: Int[Tensor, "B P"]
     weight: Float[Tensor, "B P"]
+    mirrored: Float[Tensor, "B C H W"] | None = None
 
 
-def sample_batch(
-    examples: Examples,
-    batch_size: int,
-    n_points: int,
-    mirror: Int[Tensor, " K"],
-    settings: Augmentation,
-    generator: torch.Generator,
-) -> Batch:
-    """Draw crops with repetition, `n_points` of each one's points, and augment them.
+@dataclass(frozen=True)
+class Change:
+    """What is done to each of B crops: positions in [-1, 1] go to `forward @ xy + shift`, colours to gain x + offset.
 
-    Needs no state but the generator: a run resumed at a step draws what it would have drawn.
+    A flip comes before that; `told` says whether the network gets the silhouette as a hint.
     """
-    index = torch.randint(len(examples), (batch_size,), generator=generator)
-    order = torch.rand(batch_size, examples.vertex.shape[1], generator=generator)
-    picked = torch.from_numpy(examples.vertex[index.numpy()]).long()
-    order = order + (picked < 0)  # labelled points first
-    points = order.argsort(dim=1)[:, :n_points]
-    side = examples.images.shape[1]
-    xy = torch.from_numpy(examples.xy[index.numpy()]).gather(1, points[..., None].expand(-1, -1, 2))
-    batch = Batch(
-        torch.from_numpy(examples.images[index.numpy()]).permute(0, 3, 1, 2).float() / 255,
-        torch.from_numpy(examples.silhouettes[index.numpy()]).float(),
-        torch.from_numpy(examples.known[index.numpy()]),
-        torch.zeros(batch_size, side, side),
-        (xy + 0.5) * (2 / side) - 1,
-        picked.gather(1, points),
-        torch.from_numpy(examples.weight[index.numpy()]).gather(1, points),
-    )
-    return augment(batch, mirror, settings, generator)
+
+    forward: Float[Tensor, "B 2 2"]
+    shift: Float[Tensor, "B 2"]
+    flip: Bool[Tensor, " B"]
+    gain: Float[Tensor, "B 1 1 1"]
+    offset: Float[Tensor, "B 3 1 1"]
+    told: Bool[Tensor, " B"]
+
+    def __getitem__(self, part: slice) -> "Change":
+        """The changes of some of the crops."""
+        return Change(**{f.name: getattr(self, f.name)[part] for f in fields(self)})
 
 
-def augment(
-    batch: Batch, mirror: Int[Tensor, " K"], settings: Augmentation, generator: torch.Generator
-) -> Batch:
-    """One random similarity, flip and colour change an image; points that leave the crop lose their label.
-
-    Where the hint tells the silhouette, `known` turns False: finding it is then no task.
-    """
-    n = len(batch.images)
+def draw_change(n: int, settings: Augmentation, generator: torch.Generator) -> Change:
+    """Draw a change for each of n crops."""
 
     def even(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator) * 2 - 1
 
     angle, scale = even(n) * math.radians(settings.rotation), torch.exp(even(n) * settings.scale)
     shift = even(n, 2) * (2 * settings.shift)
-    flip = torch.where(torch.rand(n, generator=generator) < settings.flip, -1.0, 1.0)
+    flip = torch.rand(n, generator=generator) < settings.flip
     gain = 1 + even(n, 1, 1, 1) * settings.brightness
     offset = even(n, 3, 1, 1) * settings.color
-    forward = torch.stack(
-        [
-            torch.stack([angle.cos() * scale * flip, -angle.sin() * scale], dim=1),
-            torch.stack([angle.sin() * scale * flip, angle.cos() * scale], dim=1),
-        ],
-        dim=1,
-    )
+    told = torch.rand(n, generator=generator) < settings.hint
+    cos, sin = angle.cos() * scale, angle.sin() * scale
+    forward = torch.stack([torch.stack([cos, -sin], dim=1), torch.stack([sin, cos], dim=1)], dim=1)
+    return Change(forward, shift, flip, gain, offset, told)
+
+
+def change_pixels(
+    images: Float[Tensor, "B 3 S S"], silhouettes: Float[Tensor, "B S S"], change: Change
+) -> tuple[Float[Tensor, "B 3 S S"], Float[Tensor, "B S S"]]:
+    """The crops and their silhouettes after a change; what comes in from beyond the border mirrors it."""
+    forward = with_flip(change)
     inverse = torch.linalg.inv(forward)
-    theta = torch.cat([inverse, -(inverse @ shift[..., None])], dim=2)
-    grid = affine_grid(theta, list(batch.images.shape), align_corners=False)
-    images = (batch.images * gain + offset).clamp(0, 1)
-    xy = batch.xy @ forward.transpose(1, 2) + shift[:, None]
-    inside = (xy.abs() < 0.99).all(dim=-1)
-    vertex = torch.where(
-        (flip < 0)[:, None] & (batch.vertex >= 0), mirror[batch.vertex.clamp(min=0)], batch.vertex
+    theta = torch.cat([inverse, -(inverse @ change.shift[..., None])], dim=2)
+    grid = affine_grid(theta, list(images.shape), align_corners=False)
+    colored = (images * change.gain + change.offset).clamp(0, 1)
+    return (
+        grid_sample(colored, grid, padding_mode="reflection", align_corners=False),
+        grid_sample(silhouettes[:, None], grid, align_corners=False)[:, 0],
     )
-    silhouettes = grid_sample(batch.silhouettes[:, None], grid, align_corners=False)[:, 0]
-    told = batch.known & (torch.rand(n, generator=generator) < settings.hint)
+
+
+def with_flip(change: Change) -> Float[Tensor, "B 2 2"]:
+    """`forward` behind the flip."""
+    sign = 1.0 - 2.0 * change.flip.float()
+    return change.forward * torch.stack([sign, torch.ones_like(sign)], dim=1)[:, None]
+
+
+def augment(
+    batch: Batch, mirror: Int[Tensor, " K"], settings: Augmentation, generator: torch.Generator
+) -> Batch:
+    """One random similarity, flip and colour change an image; points that leave the crop lose their label."""
+    return apply_change(batch, mirror, draw_change(len(batch.images), settings, generator))
+
+
+def apply_change(batch: Batch, mirror: Int[Tensor, " K"], change: Change) -> Batch:
+    """The batch after a change; where the hint tells the silhouette, `known` turns False: finding it is no task."""
+    images, silhouettes = change_pixels(batch.images, batch.silhouettes, change)
+    xy = batch.xy @ with_flip(change).transpose(1, 2) + change.shift[:, None]
+    told = batch.known & change.told
     return Batch(
-        grid_sample(images, grid, padding_mode="reflection", align_corners=False),
+        images,
         silhouettes,
         batch.known & ~told,
         (silhouettes * 2 - 1) * told[:, None, None],
         xy,
-        torch.where(inside, vertex, -1),
+        moved_labels(batch.vertex, xy, change.flip, mirror),
         batch.weight,
     )
+
+
+def moved_labels(
+    vertex: Int[Tensor, "B P"],
+    xy: Float[Tensor, "B P 2"],
+    flip: Bool[Tensor, " B"],
+    mirror: Int[Tensor, " K"],
+) -> Int[Tensor, "B P"]:
+    """Labels of changed crops: mirror vertices where a crop was flipped, none where a point is not inside any more."""
+    flipped = torch.where(flip[:, None] & (vertex >= 0), mirror[vertex.clamp(min=0)], vertex)
+    return torch.where((xy.abs() < 0.99).all(dim=-1), flipped, -1)
 
 
 def flip_batch(batch: Batch) -> Batch:
     """The same crops mirrored left to right, labels left as they are (for the equivariance term)."""
     return Batch(
-        batch.images.flip(-1),
+        batch.images.flip(-1) if batch.mirrored is None else batch.mirrored,
         batch.silhouettes.flip(-1),
         batch.known,
         batch.hint.flip(-1),
         batch.xy * torch.tensor([-1.0, 1.0], device=batch.xy.device),
         batch.vertex,
         batch.weight,
+        None if batch.mirrored is None else batch.images,
     )

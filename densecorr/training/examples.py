@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from ..errors import TrainingError
 from ..images import crop_frame, crop_image, crop_mask, to_crop
+from .encoded import Encoding
 
 _ARRAYS = ("images", "silhouettes", "known", "xy", "vertex", "weight")
 
@@ -42,6 +43,31 @@ class Examples:
         return len(self.images)
 
 
+@dataclass(frozen=True)
+class LabelledPoints:
+    """The labels of one instance: LabelledInstance without its image."""
+
+    instance_id: str
+    xy: Float[np.ndarray, "P 2"]
+    vertex: Int[np.ndarray, " P"]
+    weight: Float[np.ndarray, " P"]
+
+
+@dataclass(frozen=True)
+class EncodedExamples:
+    """N instances of an encoding, in its `row`s, with up to P points each; `xy` in full-image pixels."""
+
+    encoding: Encoding
+    row: Int[np.ndarray, " N"]
+    xy: np.ndarray  # (N, P, 2) float32
+    vertex: np.ndarray  # (N, P) int32
+    weight: np.ndarray  # (N, P) float32
+
+    def __len__(self) -> int:
+        """Number of instances."""
+        return len(self.row)
+
+
 def write_examples(
     folder: Path,
     instances: Iterable[LabelledInstance],
@@ -61,30 +87,49 @@ def write_examples(
     """
     if (folder / "examples.json").exists():
         return read_examples(folder)
-    if count == 0:
-        raise TrainingError(
-            "labelled instances to train on", "none", "Loosen the label filters, or check the split."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    shapes = {
-        "images": ((count, size, size, 3), np.uint8),
-        "silhouettes": ((count, size, size), np.bool_),
-        "known": ((count,), np.bool_),
-        "xy": ((count, n_points, 2), np.float32),
-        "vertex": ((count, n_points), np.int32),
-        "weight": ((count, n_points), np.float32),
-    }
-    arrays = {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
-        for name, (shape, dtype) in shapes.items()
-    }
-    arrays["vertex"][:] = -1
+    arrays = _arrays(
+        folder,
+        count,
+        n_points,
+        {
+            "images": ((size, size, 3), np.uint8),
+            "silhouettes": ((size, size), np.bool_),
+            "known": ((), np.bool_),
+        },
+    )
     for index, instance in enumerate(instances):
-        _fill(arrays, index, instance, size, padding, np.random.default_rng([seed, index]))
-    for array in arrays.values():
-        array.flush()
-    (folder / "examples.json").write_text(json.dumps({"count": count, "size": size}))
+        frame = crop_frame(instance.xywh, size, padding)
+        arrays["images"][index] = crop_image(instance.image, frame)
+        if instance.silhouette is not None:
+            arrays["silhouettes"][index] = crop_mask(instance.silhouette, frame)
+            arrays["known"][index] = True
+        _fill(arrays, index, to_crop(instance.xy, frame), instance.vertex, instance.weight, seed)
+    _finish(folder, arrays, {"count": count, "size": size})
     return read_examples(folder)
+
+
+def write_encoded_examples(
+    folder: Path, encoding: Encoding, labels: Iterable[LabelledPoints], count: int, n_points: int, seed: int
+) -> EncodedExamples:
+    """As `write_examples`, for instances whose crops are encoded already: only their labels are written.
+
+    Raises:
+        TrainingError: no instance has a label, or one with labels is not in the encoding.
+    """
+    if (folder / "examples.json").exists():
+        return read_encoded_examples(folder)
+    arrays = _arrays(folder, count, n_points, {"row": ((), np.int64)})
+    for index, label in enumerate(labels):
+        if label.instance_id not in encoding.row:
+            raise TrainingError(
+                f"every labelled instance among the {len(encoding.ids)} encoded ones",
+                f"'{label.instance_id}', which is not",
+                "Run `densecorr encode` on the same data set and split.",
+            )
+        arrays["row"][index] = encoding.row[label.instance_id]
+        _fill(arrays, index, label.xy, label.vertex, label.weight, seed)
+    _finish(folder, arrays, {"count": count, "encoding": str(encoding.folder.absolute())})
+    return read_encoded_examples(folder)
 
 
 def read_examples(folder: Path) -> Examples:
@@ -92,22 +137,58 @@ def read_examples(folder: Path) -> Examples:
     return Examples(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS})
 
 
+def read_encoded_examples(folder: Path) -> EncodedExamples:
+    """The arrays of a finished folder of labels, memory-mapped, and the encoding that they belong to."""
+    encoding = Encoding(Path(json.loads((folder / "examples.json").read_text())["encoding"]))
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("row", *_ARRAYS[3:])}
+    return EncodedExamples(encoding, **arrays)
+
+
+def open_examples(folder: Path) -> Examples | EncodedExamples:
+    """Whichever of the two a finished folder holds."""
+    return read_encoded_examples(folder) if (folder / "row.npy").exists() else read_examples(folder)
+
+
+def _arrays(
+    folder: Path, count: int, n_points: int, more: Mapping[str, tuple[tuple[int, ...], type]]
+) -> dict[str, np.ndarray]:
+    """Files for `count` examples with up to `n_points` points."""
+    if count == 0:
+        raise TrainingError(
+            "labelled instances to train on", "none", "Loosen the label filters, or check the split."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    shapes = {
+        **more,
+        "xy": ((n_points, 2), np.float32),
+        "vertex": ((n_points,), np.int32),
+        "weight": ((n_points,), np.float32),
+    }
+    arrays: dict[str, np.ndarray] = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=(count, *shape))
+        for name, (shape, dtype) in shapes.items()
+    }
+    arrays["vertex"][:] = -1
+    return arrays
+
+
 def _fill(
     arrays: Mapping[str, np.ndarray],
     index: int,
-    instance: LabelledInstance,
-    size: int,
-    padding: float,
-    rng: np.random.Generator,
+    xy: Float[np.ndarray, "P 2"],
+    vertex: Int[np.ndarray, " P"],
+    weight: Float[np.ndarray, " P"],
+    seed: int,
 ) -> None:
-    frame = crop_frame(instance.xywh, size, padding)
-    arrays["images"][index] = crop_image(instance.image, frame)
-    if instance.silhouette is not None:
-        arrays["silhouettes"][index] = crop_mask(instance.silhouette, frame)
-        arrays["known"][index] = True
     room = arrays["vertex"].shape[1]
     # in random order, so that any first n points are a fair sample of the instance
-    kept = rng.permutation(len(instance.vertex))[:room]
-    arrays["xy"][index, : len(kept)] = to_crop(instance.xy[kept], frame)
-    arrays["vertex"][index, : len(kept)] = instance.vertex[kept]
-    arrays["weight"][index, : len(kept)] = instance.weight[kept]
+    kept = np.random.default_rng([seed, index]).permutation(len(vertex))[:room]
+    arrays["xy"][index, : len(kept)] = xy[kept]
+    arrays["vertex"][index, : len(kept)] = vertex[kept]
+    arrays["weight"][index, : len(kept)] = weight[kept]
+
+
+def _finish(folder: Path, arrays: Mapping[str, np.ndarray], facts: dict[str, object]) -> None:
+    for array in arrays.values():
+        array.flush()  # pyright: ignore[reportAttributeAccessIssue] they are memory maps
+    (folder / "examples.json").write_text(json.dumps(facts))

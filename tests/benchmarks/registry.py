@@ -9,8 +9,13 @@ from .measure import Benchmark
 BENCHMARKS: dict[str, tuple[str, str, tuple[object, ...]]] = {
     "nearest-vertex-5000": ("nearest_vertex", "prepare", (5_000,)),
     "nearest-vertex-27554": ("nearest_vertex", "prepare", (27_554,)),
-    "zero-shot-matching": ("zero_shot_matching", "prepare", ()),
+    # vertices, numbers a cell, cells, views, float16 rows, largest ratio
+    "zero-shot-matching": ("zero_shot_matching", "prepare", (5_000, 768, 900, 72, False, 0.7)),
+    "zero-shot-matching-fused": ("zero_shot_matching", "prepare", (27_554, 3_968, 500, 4, True, 1.3)),
+    "diffusion-early-exit": ("diffusion_exit", "prepare", ()),
     "fragment-views": ("fragment_views", "prepare", ()),
+    "training-step": ("training_step", "prepare", ()),
+    "training-inputs": ("training_step", "prepare_inputs", ()),
     "help": ("start_up", "prepare", ()),
     "pipeline-rerun": ("pipeline_rerun", "prepare", ()),
     "pipeline-rerun-tracked": ("pipeline_rerun", "prepare_tracked", ()),

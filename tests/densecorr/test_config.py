@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -69,12 +69,14 @@ def real_settings() -> list[Any]:
     from densecorr.losses import ShicLoss
     from densecorr.pseudolabels import LabelFilter, ZeroShotSettings
     from densecorr.rendering.views import ViewSettings
-    from densecorr.training import SyntheticSettings, TrainSettings
+    from densecorr.synthesis import ControlNetGenerator, ProceduralGenerator, Viewpoints
+    from densecorr.training import TrainSettings
 
     intervals = ((-60.0, 60.0), (170.0, 190.0))
     return [
         TrainSettings(loss=ShicLoss.paper(), device="cuda"),
-        SyntheticSettings(azimuths=intervals),
+        ProceduralGenerator(viewpoints=Viewpoints(azimuths=intervals)),
+        ControlNetGenerator(),
         ZeroShotSettings(pooling="auto", azimuths=intervals),
         LabelFilter(),
         ViewSettings(),
@@ -164,3 +166,35 @@ plain = st.recursive(
 def test_canonical_json_loses_nothing(value: Any) -> None:
     assert json.loads(canonical_json(value)) == value
     assert canonical_json(json.loads(canonical_json(value))) == canonical_json(value)
+
+
+# ---- presets
+
+
+@dataclass(frozen=True)
+class Sheet:
+    size: int = 1
+    drawing: Drawing | None = None
+
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+        "plain": {},
+        "large": {"size": 9, "drawing": {"title": "t", "shape": {"kind": "square", "side": 5.0}}},
+    }
+
+
+def test_a_preset_gives_the_values_that_other_keys_override() -> None:
+    assert from_jsonable(Sheet, {"preset": "plain"}) == Sheet()
+    large = from_jsonable(Sheet, {"preset": "large"})
+    assert large == Sheet(9, Drawing("t", Square(side=5.0)))
+    tilted = from_jsonable(Sheet, {"preset": "large", "drawing": {"shape": {"tilted": True}}})
+    assert tilted == Sheet(9, Drawing("t", Square(side=5.0, tilted=True)))
+    other = from_jsonable(Sheet, {"preset": "large", "size": 2, "drawing": {"shape": {"kind": "circle"}}})
+    assert other == Sheet(2, Drawing("t", Circle()))
+
+
+def test_only_what_has_presets_takes_one() -> None:
+    assert "preset" not in to_jsonable(from_jsonable(Sheet, {"preset": "large"}))
+    with pytest.raises(SettingsError, match=r"one of \['plain', 'large'\] at 'sheet.preset'"):
+        from_jsonable(Sheet, {"preset": "small"}, "sheet")
+    with pytest.raises(SettingsError, match="'preset'"):
+        of_drawing(preset="large")

@@ -100,5 +100,19 @@ def test_what_is_no_image_names_the_path(put: Callable[[Path], None], tmp_path: 
 def test_an_absurdly_large_image_is_an_image_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_png(tmp_path / "a.png", np.zeros((40, 40, 3), dtype=np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(ImageError, match=r"a\.png"):
+    with pytest.raises(ImageError, match=r"at most 200 pixels.*a\.png.*Shrink"):
         read_image(tmp_path / "a.png")
+
+
+def test_a_wide_image_of_20_000_pixels_is_read(tmp_path: Path) -> None:
+    Image.new("L", (20_000, 3), 9).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").shape == (3, 20_000, 3)
+
+
+@pytest.mark.parametrize("ending", ["gif", "png", "webp"])
+def test_an_animation_is_its_first_frame(ending: str, tmp_path: Path) -> None:
+    frames = [solid("RGB", color) for color in ((250, 10, 10), (10, 250, 10), (10, 10, 250))]
+    frames[0].save(tmp_path / f"a.{ending}", save_all=True, append_images=frames[1:])
+    read = read_image(tmp_path / f"a.{ending}")
+    assert read.shape == (4, 6, 3)
+    assert_allclose(read, np.broadcast_to((250, 10, 10), read.shape), atol=12)

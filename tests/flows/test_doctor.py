@@ -2,7 +2,9 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from flows import checks, packages
 from flows.checks import Probe
@@ -165,6 +167,10 @@ def test_cached_models_are_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     snapshot.mkdir(parents=True)
     (snapshot / "config.json").write_text(json.dumps({"a": 1}))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    finding = checks.check_models()
+    assert finding.status == "broken"
+    assert finding.detail.endswith(f"not whole: facebook/dinov2-small@{'0' * 40}")
+    save_file({"a": np.zeros(3)}, snapshot / "model.safetensors")
     finding = checks.check_models()
     assert finding.status == "ok"
     assert finding.detail.startswith("facebook/dinov2-small (")

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from densecorr.errors import SettingsError
+from densecorr.features import DinoV2Features
 from densecorr.images import write_png
+from densecorr.models import DecoderBackbone
 from flows import cli
+from flows.encode import Encode
 from flows.init import Init, find_images, pipeline_text, read_counts
 from flows.pipeline import read_pipeline
 from flows.template import TemplateCommand
@@ -42,9 +45,26 @@ def test_the_file_is_read_and_planned(folder: Path, capsys: pytest.CaptureFixtur
     (folder / "pipeline.toml").write_text(capsys.readouterr().out)
     assert cli.main(["run", "pipeline.toml", "--dry-run", "--store", "store"]) == 0
     plan = capsys.readouterr().out
-    stages = ("ingest", "template", "render", "features", "pseudo-label", "train", "evaluate")
+    stages = ("ingest", "template", "render", "features", "pseudo-label", "synthesise", "train", "evaluate")
     assert all(f"\n{name}" in plan for name in stages)
-    assert "7 stages: 0 in the store, 7 to run" in plan
+    assert "8 stages: 0 in the store, 8 to run" in plan
+
+
+def test_the_paper_s_preset_encodes_and_decodes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--coco", "annotations/cows.json", "--mesh", "cow.obj", "--category", "cow"]
+    assert cli.main(["init", *arguments, "--preset", "shic-paper"]) == 0
+    (folder / "pipeline.toml").write_text(capsys.readouterr().out)
+    found = {node.key: node.command for node in read_pipeline(folder / "pipeline.toml").nodes}
+    train, encode = found["train[cow]"], found["encode[cow]"]
+    assert isinstance(train, Train)
+    assert (train.encoded, train.encoded_synthetic) == ("@encode[cow]", "@encode-synthetic[cow]")
+    assert train.settings.epochs == 40
+    assert isinstance(train.settings.model.backbone, DecoderBackbone)
+    assert isinstance(encode, Encode)
+    assert encode.settings == found["encode-synthetic[cow]"].settings
+    assert isinstance(encode.settings.features, DinoV2Features)
+    sizes = found["render[cow]"].settings.rig.size, found["pseudo-label[cow]"].settings.crop_size
+    assert all(size % 14 == 0 for size in (*sizes, encode.settings.crop_size))
 
 
 def test_every_category_has_its_stages(folder: Path) -> None:
@@ -52,7 +72,7 @@ def test_every_category_has_its_stages(folder: Path) -> None:
     command = Init(Path("annotations/cows.json"), meshes, ('teddy "bear"', "cow"), unit="cm", up="-z")
     (folder / "pipeline.toml").write_text(pipeline_text(command))
     found = {node.key: node.command for node in read_pipeline(folder / "pipeline.toml").nodes}
-    assert len(found) == 1 + 2 * 6
+    assert len(found) == 1 + 2 * 7
     template, train = found["template[cow]"], found['train[teddy "bear"]']
     assert isinstance(template, TemplateCommand)
     assert (template.mesh, template.settings.unit, template.settings.up) == (

@@ -13,8 +13,9 @@ from densecorr.config import from_jsonable
 from densecorr.datasets.world_settings import WorldSettings
 from densecorr.errors import EmptyInstanceError, SettingsError, TrainingError
 from densecorr.pseudolabels import LabelFilter, ZeroShotSettings
+from densecorr.synthesis import ProceduralGenerator, Viewpoints
 from densecorr.templates import TemplateSettings, read_template
-from densecorr.training import SyntheticSettings, TrainSettings
+from densecorr.training import TrainSettings
 from flows.evaluate import Evaluate
 from flows.features import ExtractFeatures
 from flows.ingest import Ingest
@@ -25,6 +26,7 @@ from flows.registry import load_stage
 from flows.render import Render
 from flows.session import Session
 from flows.stage import run_stage
+from flows.synthesise import Synthesise
 from flows.template import TemplateCommand
 from flows.train import Train
 from flows.world import World
@@ -61,8 +63,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     shared = {"dataset": ids.dataset, "template": ids.template, "category": "quadruped"}
     ids.label = PseudoLabel(features=ids.features, split="train", settings=ZERO_SHOT, **shared)
     ids.labels = run("pseudo-label", ids.label)
-    synthetic = SyntheticSettings(images=6, azimuths=AZIMUTHS, size=96, points=50)
-    ids.train = Train(labels=ids.labels, split="train", synthetic=synthetic, settings=SHORT, **shared)
+    generator = ProceduralGenerator(size=96, viewpoints=Viewpoints(azimuths=AZIMUTHS))
+    ids.synthetic = run(
+        "synthesise", Synthesise(ids.template, "quadruped", images=6, points=50, generator=generator)
+    )
+    ids.train = Train(labels=ids.labels, split="train", synthetic=ids.synthetic, settings=SHORT, **shared)
     ids.model = run("train", ids.train)
     ids.truth_model = run("train", replace(ids.train, labels=None))
     ids.score = Evaluate(
@@ -253,8 +258,8 @@ def write_ball(folder: Path) -> Path:
 def test_the_filter_keeps_the_share_asked_for(made: SimpleNamespace) -> None:
     template = read_template(made.store.path(made.template))
     folders = made.store.path(made.dataset), made.store.path(made.labels)
-    every = labelled_instances(*folders, template, "quadruped", "train", LabelFilter(1.0, 1.0))
-    half = labelled_instances(*folders, template, "quadruped", "train", LabelFilter(0.5, 0.5))
+    every = labelled_instances(*folders, template, "quadruped", "train", LabelFilter(1.0, 1.0, mirrored=True))
+    half = labelled_instances(*folders, template, "quadruped", "train", LabelFilter(0.5, 0.5, mirrored=True))
     assert (len(every), len(half)) == (8, 4)
     assert sum(len(item.vertex) for item in every) == 8 * 60
     assert sum(len(item.vertex) for item in half) == pytest.approx(4 * 30, abs=2)

@@ -1,16 +1,21 @@
 """Inputs are found, recipes hold what decides the result and nothing else, and work is done once."""
 
+import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import toys
 
-from densecorr.errors import ArtifactError, DatasetNotFoundError
+from densecorr.errors import ArtifactError, DatasetNotFoundError, LicenceError
+from densecorr.hub import model_folder
+from flows import model_use
 from flows.progress import StageProgress
 from flows.stage import Input, input_fields, resolve_inputs, run_stage, stage_recipe
 from storage.artifacts import Store
+from tests.fake_hub import COMMIT, FakeHub, serving
 
 
 @pytest.fixture
@@ -103,3 +108,79 @@ def test_an_input_that_is_not_set_is_absent_from_the_recipe(store: Store, text_f
     assert stage_recipe(toys.COUNT, command, inputs).inputs == {"words": words}
     with_mesh = toys.Count("cow", words, mesh=str(text_file))
     assert resolve_inputs(with_mesh, store).path("mesh") == text_file
+
+
+NON_COMMERCIAL = "depth-anything/Depth-Anything-V2-Large-hf"
+
+
+def see(*models: str) -> toys.See:
+    return toys.See(settings=toys.SeeSettings(models[0], models[1:]))
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[FakeHub]:
+    with serving({}, tmp_path / "cache") as hub:
+        yield hub
+
+
+@pytest.mark.parametrize("model", [NON_COMMERCIAL, "someone/else"])
+def test_a_model_that_forbids_commercial_use_needs_consent(
+    store: Store, hub: FakeHub, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = see("facebook/dinov2-small", model)
+    with pytest.raises(LicenceError, match=f"{model}.*--accept-licence"):
+        run(toys.SEE, command, store)
+    assert store.list() == []
+    monkeypatch.setenv("DENSECORR_ACCEPT_LICENCE", "1")
+    made = run(toys.SEE, command, store)
+    free, bound = json.loads((store.path(made) / "models.json").read_text())
+    assert (free["id"], free["accepted"], free["accepted_at"]) == ("facebook/dinov2-small", False, None)
+    assert (bound["id"], bound["revision"], bound["accepted"]) == (model, "main", True)
+    assert bound["accepted_at"][:2] == "20"
+    monkeypatch.delenv("DENSECORR_ACCEPT_LICENCE")
+    assert run(toys.SEE, command, store) == made  # what is made already needs no consent
+    assert hub.requests == []
+
+
+def test_the_record_holds_the_commit_that_main_stood_for(
+    store: Store, hub: FakeHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what restricts a model's use is said once."""
+    model = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    hub.models[model] = {"unet/config.json": b"{}"}
+
+    def write(out: Path, *rest: object) -> None:
+        model_folder(model)
+        toys.write_see(out, *rest)  # type: ignore[arg-type]
+
+    model_use._say_once.cache_clear()
+    made = run(replace(toys.SEE, write=write), see(model), store)
+    (record,) = json.loads((store.path(made) / "models.json").read_text())
+    assert (record["revision"], record["commit"], record["content"]) == ("main", COMMIT, None)
+    assert record["commercial"] == "restricted"
+    assert record["accepted"] is False
+    run(toys.SEE, see(model, "facebook/dinov2-small"), store)
+    said = capsys.readouterr().err
+    assert said.count("CreativeML OpenRAIL-M, commercial use with restrictions (https://") == 1
+
+
+def test_a_local_model_enters_the_recipe_by_its_content(store: Store, tmp_path: Path) -> None:
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"one")
+    command = see(str(weights.parent))
+    first = run(toys.SEE, command, store)
+    (record,) = json.loads((store.path(first) / "models.json").read_text())
+    assert store.manifest(first).recipe.settings["models"] == {str(weights.parent): record["content"]}
+    assert (record["revision"], record["commit"], record["accepted"]) == ("", None, False)
+    weights.write_bytes(b"two")
+    second = run(toys.SEE, command, store)
+    assert second != first
+    weights.write_bytes(b"one")
+    assert run(toys.SEE, command, store) == first
+
+
+def test_an_artifact_without_models_has_no_record(store: Store, text_file: Path) -> None:
+    words = run(toys.WORDS, toys.Words(str(text_file)), store)
+    assert [entry.path for entry in store.manifest(words).files] == ["words.txt"]
+    assert "models" not in store.manifest(words).recipe.settings

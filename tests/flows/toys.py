@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from densecorr.errors import MeshError
+from densecorr.hub import ModelRef
 from flows.progress import Progress
 from flows.stage import ArtifactRef, MeshSource, Runtime, SourcePath, Stage, StageInputs
 
@@ -79,6 +80,22 @@ class Broken:
     after: tuple[ArtifactRef, ...] = ()
 
 
+@dataclass(frozen=True)
+class SeeSettings:
+    """Which models to look with."""
+
+    model: ModelRef = "facebook/dinov2-small"
+    also: tuple[ModelRef, ...] = ()
+
+
+@dataclass(frozen=True)
+class See:
+    """Look at words with pretrained models, in name only."""
+
+    words: ArtifactRef | None = None
+    settings: SeeSettings = SeeSettings()
+
+
 def write_words(out: Path, inputs: StageInputs, command: Words, progress: Progress) -> None:
     words = inputs.path("text").read_text().split()
     for index, _ in enumerate(words):
@@ -124,6 +141,10 @@ def write_broken(out: Path, inputs: StageInputs, command: Broken, progress: Prog
     raise ZeroDivisionError("one over nothing")
 
 
+def write_see(out: Path, inputs: StageInputs, command: See, progress: Progress) -> None:
+    (out / "seen.txt").write_text("seen")
+
+
 WORDS = Stage(
     "words", Words, 1, write_words, estimate_bytes=lambda command, inputs: inputs.path("text").stat().st_size
 )
@@ -133,3 +154,4 @@ TOTAL = Stage("total", Total, 1, write_total)
 SLOW = Stage("slow", Slow, 1, write_slow, uses_gpu=lambda command: command.gpu)
 FLAKY = Stage("flaky", Flaky, 1, write_flaky)
 BROKEN = Stage("broken", Broken, 1, write_broken)
+SEE = Stage("see", See, 1, write_see)

@@ -1,12 +1,15 @@
 """What `densecorr store ...` says."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from densecorr.errors import ArtifactError
+from densecorr.hub_licences import ModelRecord
 from storage import commands
 from storage.artifacts import Recipe, Store
+from storage.models import write_models
 from storage.reports import (
     format_artifacts,
     format_bytes,
@@ -116,6 +119,83 @@ def test_lineage_draws_a_tree_and_shared_inputs_once(
     assert lines[5].startswith(f"└── labels: label {ids['label1'][:12]}")
     assert lines[6].startswith(f"    └── images: {images}")
     assert len(lines) == 7
+
+
+FREE = ModelRecord("a/free", "main", "c0ffee" + "0" * 34, None, "Apache-2.0", "https://a.org", "yes")
+RAIL = ModelRecord("b/rail", "v1", "d" * 40, None, "OpenRAIL-M", "https://b.org", "restricted")
+BOUND = ModelRecord(
+    "c/bound", "main", None, None, "CC-BY-NC-4.0", "https://c.org", "no", True, "2026-11-25T10:00:00+00:00"
+)
+OWN = ModelRecord("/models/own", "", None, "sha256:" + "ab" * 32, "of a local folder", "", "unknown")
+
+
+@pytest.fixture
+def licensed(make_store: Callable[[], Store]) -> tuple[Store, dict[str, str]]:
+    """Features by two models, labels of these by a third, a checkpoint of the labels by none."""
+
+    def writing(*models: ModelRecord) -> Callable[[Path], None]:
+        def write(directory: Path) -> None:
+            write_toy(directory)
+            if models:
+                write_models(directory, list(models))
+
+        return write
+
+    store = make_store()
+    features = store.ensure(Recipe("features", 1), writing(FREE, BOUND))
+    labels = store.ensure(Recipe("label", 1, None, {"features": features}), writing(RAIL, OWN))
+    train = store.ensure(Recipe("train", 1, None, {"features": features, "labels": labels}), writing())
+    return store, {"features": features, "labels": labels, "train": train}
+
+
+def test_lineage_names_the_models_and_ends_with_what_binds(licensed: tuple[Store, dict[str, str]]) -> None:
+    store, ids = licensed
+    lines = format_lineage(commands.lineage(store, ids["train"])).splitlines()
+    assert lines[1].startswith(f"├── features: features {ids['features'][:12]}")
+    assert lines[2:4] == [
+        "│       with a/free c0ffee000000  Apache-2.0 (commercial use allowed)",
+        "│       with c/bound main  CC-BY-NC-4.0 (no commercial use), accepted 2026-11-25",
+    ]
+    assert lines[5:7] == [
+        "    │   with b/rail dddddddddddd  OpenRAIL-M (commercial use with restrictions)",
+        "    │   with /models/own abababababab  of a local folder (commercial use unknown)",
+    ]
+    assert lines[-1] == (
+        "licences that bind this artifact: "
+        "CC-BY-NC-4.0 (no commercial use) through c/bound, accepted 2026-11-25; "
+        "of a local folder (commercial use unknown) through /models/own; "
+        "OpenRAIL-M (commercial use with restrictions) through b/rail; "
+        "Apache-2.0 (commercial use allowed) through a/free"
+    )
+
+
+def test_show_names_the_models_of_an_artifact_and_of_its_inputs(
+    licensed: tuple[Store, dict[str, str]],
+) -> None:
+    store, ids = licensed
+    own = [
+        line for line in format_details(commands.show(store, ids["labels"])).splitlines() if "model " in line
+    ]
+    assert own[0].split(maxsplit=1)[1].startswith("b/rail dddddddddddd  OpenRAIL-M")
+    assert own[0].endswith("(commercial use with restrictions)")
+    assert own[3].endswith(
+        f"c/bound main  CC-BY-NC-4.0 (no commercial use), accepted 2026-11-25; by features {ids['features'][:12]}"
+    )
+    assert len(own) == 4
+
+
+def test_a_missing_input_and_a_damaged_record_are_said(make_store: Callable[[], Store]) -> None:
+    def write(directory: Path) -> None:
+        write_models(directory, [FREE])
+
+    store = make_store()
+    made = store.ensure(Recipe("label", 1, None, {"images": "0" * 20}), write)
+    text = format_lineage(commands.lineage(store, made))
+    assert text.endswith("through a/free; those of the inputs that are not in this store are not known")
+    damaged = store.ensure(Recipe("x", 1), lambda folder: (folder / "models.json").write_text("[{}]"))
+    with pytest.raises(ArtifactError, match=r"models\.json"):
+        commands.lineage(store, damaged)
+    assert "model     not known" in format_details(commands.show(store, damaged))
 
 
 def test_verify(made: tuple[Store, dict[str, str]]) -> None:

@@ -137,3 +137,32 @@ def test_the_paper_s_weights_are_the_paper_s() -> None:
 def test_one_bad_term_is_noticed(bad: float) -> None:
     assert is_finite({"a": torch.tensor(1.0)})
     assert not is_finite({"a": torch.tensor(1.0), "b": torch.tensor(bad)})
+
+
+def test_parts_of_a_batch_average_to_the_whole() -> None:
+    """Two processes share a batch unevenly: the mean of their losses and gradients is the whole batch's."""
+    logits = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(3))
+
+    def run(part: slice, average: Any = None) -> tuple[dict[str, Tensor], Tensor]:
+        leaf = logits.clone().requires_grad_()
+        whole = scored(leaf, known=torch.tensor([True, True]))
+        values = {f.name: getattr(whole, f.name)[part] for f in fields(Scored)}
+        terms = ALL(Scored(**values), Scored(**values), geometry(), *([average] if average else []))
+        torch.stack(list(terms.values())).sum().backward()
+        assert leaf.grad is not None
+        return {name: term.detach() for name, term in terms.items()}, leaf.grad
+
+    sums: list[list[Tensor]] = [[], []]
+    parts = slice(0, 1), slice(1, 2)
+    for kept, part in zip(sums, parts, strict=True):
+        run(part, lambda value, kept=kept: (kept.append(value), value)[1])
+
+    def averaging() -> Any:
+        pairs = iter(list(zip(*sums, strict=True)))
+        return lambda value: torch.stack(next(pairs)).mean()
+
+    expected, gradient = run(slice(0, 2))
+    shared = [run(part, averaging()) for part in parts]
+    for name, value in expected.items():
+        torch.testing.assert_close((shared[0][0][name] + shared[1][0][name]) / 2, value)
+    torch.testing.assert_close((shared[0][1] + shared[1][1]) / 2, gradient)

@@ -9,13 +9,13 @@ import torch
 
 from densecorr.features import FeatureExtractor, SilhouetteFeatures
 from densecorr.images import CropFrame
-from densecorr.matching import ViewFeatures
 from densecorr.pseudolabels.lift import lift_views
 from densecorr.pseudolabels.zero_shot import InstanceScores
 from densecorr.rendering.cameras import RigSettings, framing_camera, view_direction
 from densecorr.rendering.rasterize import make_scene, vertex_map
 from densecorr.rendering.views import Views, ViewSettings, draw_view, render_views
 from densecorr.templates.catalog import load_catalog_mesh
+from densecorr.view_features import Similarities, ViewFeatures
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,14 @@ def plain_views():
     return _plain_views
 
 
-def _scores(similarity: list[list[float]], scale: float = 1.0) -> InstanceScores:
+def _scores(similarity: list[list[float]], views: ViewFeatures, scale: float = 1.0) -> InstanceScores:
     """Cells at x = 2, 6, 10... of a crop that starts at pixel (100, 50) and enlarges by `scale`."""
     centers = np.stack([2.0 + 4 * np.arange(len(similarity)), np.full(len(similarity), 2.0)], axis=1)
-    return InstanceScores(torch.tensor(similarity), centers, CropFrame(100.0, 50.0, scale, 16))
+    known = Similarities.known(torch.tensor(similarity), views)
+    return InstanceScores(known, centers, CropFrame(100.0, 50.0, scale, 16))
 
 
 @pytest.fixture(scope="session")
 def make_scores():
-    """The scores of an instance whose similarities are given, a row for each of its cells."""
+    """The scores of an instance whose similarities with some views are given, a row for each of its cells."""
     return _scores

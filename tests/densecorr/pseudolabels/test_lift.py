@@ -5,11 +5,13 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from densecorr.errors import ArtifactError
+from densecorr.errors import ArtifactError, FeatureError
+from densecorr.features import SilhouetteFeatures
+from densecorr.features.batching import Picture, extract_all
 from densecorr.pseudolabels.lift import (
     cell_centers,
     foreground_cells,
-    image_rows,
+    foreground_rows,
     lift_views,
     nearest_cells,
     read_view_features,
@@ -50,15 +52,20 @@ def test_the_nearest_cell_is_the_first_among_equals() -> None:
     assert_array_equal(nearest_cells(np.array([[0.0, 0.0], [4.0, 1.0], [3.5, 3.5]]), centers), [0, 1, 0])
 
 
+def rows_of(image: torch.Tensor, mask: torch.Tensor, extractor) -> tuple[torch.Tensor, np.ndarray]:
+    (grid,) = extract_all(extractor, [Picture(image, mask, "a")])
+    return foreground_rows(grid, mask, extractor.stride)
+
+
 def test_rows_are_unit_vectors_one_a_foreground_cell(subject) -> None:
     image = torch.rand(3, 32, 48, generator=torch.Generator().manual_seed(0))
     mask = torch.zeros(32, 48, dtype=torch.bool)
     mask[8:20, 12:44] = True
-    rows, centers = image_rows(image, mask, "a", subject.extractor)
+    rows, centers = rows_of(image, mask, subject.extractor)
     assert rows.shape[0] == len(centers) == 3 * 8
     assert_allclose(rows.norm(dim=1), 1.0, atol=1e-5)
     assert mask[centers[:, 1].astype(int), centers[:, 0].astype(int)].all()
-    none, nowhere = image_rows(image, torch.zeros_like(mask), "a", subject.extractor)
+    none, nowhere = rows_of(image, torch.zeros_like(mask), subject.extractor)
     assert none.shape[0] == len(nowhere) == 0
 
 
@@ -90,7 +97,7 @@ def test_a_row_is_its_cell_s_feature_vector(subject) -> None:
     for view in (0, 5):
         fragment, image = subject.rendered.fragments[view], subject.rendered.images[view]
         pixels = torch.from_numpy(image).permute(2, 0, 1).float() / 255
-        rows, _ = image_rows(pixels, torch.from_numpy(fragment.face >= 0), "any", subject.extractor)
+        rows, _ = rows_of(pixels, torch.from_numpy(fragment.face >= 0), subject.extractor)
         used = np.unique(seen_from(subject, view)[1])
         here = slice(int(subject.views.starts[view]), int(subject.views.starts[view + 1]))
         torch.testing.assert_close(subject.views.rows[here], rows[used])
@@ -116,8 +123,9 @@ def test_lifting_again_gives_the_same_bytes(subject) -> None:
 
 def test_view_features_come_back(subject, tmp_path: Path) -> None:
     views = subject.views
-    write_view_features(tmp_path, views)
-    back = read_view_features(tmp_path)
+    write_view_features(tmp_path, views, SilhouetteFeatures(position_weight=0.5))
+    back, extractor = read_view_features(tmp_path)
+    assert extractor == SilhouetteFeatures(position_weight=0.5)
     for name in ("rows", "cell", "owner"):
         assert torch.equal(getattr(back, name), getattr(views, name)), name
     for name in ("starts", "vertices", "angles"):
@@ -129,3 +137,34 @@ def test_a_folder_without_features_says_what_to_name(tmp_path: Path) -> None:
         read_view_features(tmp_path)
     with pytest.raises(ArtifactError, match="features"):
         read_view_features(tmp_path / "none")
+
+
+class Broken:
+    """An extractor that gives NaN for the images whose name says so."""
+
+    stride = 4
+
+    def __call__(self, images: torch.Tensor, silhouettes: torch.Tensor, keys: list[str]) -> torch.Tensor:
+        grid = torch.ones(len(images), 2, images.shape[2] // 4, images.shape[3] // 4)
+        for index, key in enumerate(keys):
+            if "bad" in key:
+                grid[index, 0, 0, 0] = torch.nan
+        return grid
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_features_that_are_not_numbers_are_an_error_that_names_the_image(batch: int) -> None:
+    image, mask = torch.zeros(3, 8, 8), torch.ones(8, 8, dtype=torch.bool)
+    pictures = [Picture(image, mask, key) for key in ("one", "two", "a-bad-one", "three")]
+    grids = extract_all(Broken(), pictures, batch)
+    assert next(grids).shape == (2, 2, 2) if batch == 1 else True
+    with pytest.raises(FeatureError, match="a-bad-one"):
+        list(grids)
+
+
+@pytest.mark.parametrize("batch", [0, 1, 2, 5])
+def test_batches_do_not_change_the_answer(subject, batch: int) -> None:
+    views = lift_views(
+        subject.V, subject.F, subject.rendered, subject.vertices, subject.extractor, batch=batch
+    )
+    torch.testing.assert_close(views.rows, subject.views.rows, atol=1e-5, rtol=0)

@@ -11,9 +11,14 @@ import torch
 from safetensors.torch import load_file
 
 from densecorr.errors import DependencyError, SettingsError, TrainingError
+from densecorr.features import SilhouetteFeatures
 from densecorr.losses import ShicLoss
+from densecorr.models import CseModel, DecoderBackbone
 from densecorr.training.augment import Augmentation
-from densecorr.training.train import learning_rate_at, train
+from densecorr.training.encoded import Encoding
+from densecorr.training.examples import LabelledPoints, write_encoded_examples
+from densecorr.training.settings import learning_rate_at
+from densecorr.training.train import train
 
 
 class Killed(BaseException):
@@ -28,12 +33,11 @@ def kill_at(step: int) -> Any:
     return progress
 
 
-def run(out: Path, examples, level, settings, progress=None, synthetic: bool = True) -> Path:
+def run(out: Path, examples, level, settings, progress=None, synthetic: bool = True, say=None) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     work = out.parent / f"{out.name}-work"
-    train(
-        out, work, examples, examples if synthetic else None, level, settings, {"category": "globe"}, progress
-    )
+    more = examples if synthetic else None
+    train(out, work, examples, more, level, settings, {"category": "globe"}, progress, say)
     return out
 
 
@@ -45,7 +49,7 @@ def test_a_run_writes_the_model_its_settings_and_its_metrics(out, examples, leve
     settings = make_settings()
     seen: list[tuple[int, int, str]] = []
     run(out, examples, level, settings, lambda *report: seen.append(report))
-    assert set(all_bytes(out)) == {"model.safetensors", "config.json", "metrics.parquet"}
+    assert set(all_bytes(out)) == {"model.safetensors", "config.json", "metrics.parquet", "summary.json"}
     config = json.loads((out / "config.json").read_text())
     assert config["category"] == "globe"
     assert config["train"]["loss"]["equivariance"] == 0.01
@@ -55,7 +59,8 @@ def test_a_run_writes_the_model_its_settings_and_its_metrics(out, examples, leve
     metrics = pd.read_parquet(out / "metrics.parquet")
     assert metrics["step"].tolist() == [0, 3, 6, 9, 10]  # every third, and the last
     terms = [name for name in metrics if name.startswith("loss/")]
-    assert len(terms) == 6
+    assert len(terms) == 6  # every weighted term, from the first step on
+    assert (metrics.loc[0, terms] > 0).all()
     np.testing.assert_allclose(metrics["loss"], metrics[terms].sum(axis=1), rtol=1e-5)
     assert [report[0] for report in seen] == [*range(1, 12), 11]
 
@@ -207,10 +212,138 @@ def test_the_learning_rate_rises_over_a_tenth_and_falls_along_a_cosine(make_sett
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_a_gpu_trains_and_resumes(tmp_path: Path, examples, level, make_settings, precision: str) -> None:
     settings = make_settings(device="cuda", precision=precision)
     with pytest.raises(Killed):
         run(tmp_path / "a", examples, level, settings, kill_at(6))
     run(tmp_path / "a", examples, level, settings)
     assert np.isfinite(pd.read_parquet(tmp_path / "a" / "metrics.parquet")["loss"]).all()
+
+
+# ---- encoded crops
+
+
+def decoding(settings, **changed):
+    """The settings with a decoder in place of the U-Net."""
+    backbone = DecoderBackbone(**({"widths": (8, 8), "upsample": 2} | changed))
+    return replace(settings, model=replace(settings.model, backbone=backbone))
+
+
+def test_a_decoder_learns_from_encoded_crops(out, encoded, level, make_settings) -> None:
+    """With every term of the loss, equivariance on the mirrored crops' features among them."""
+    run(out, encoded, level, decoding(make_settings(steps=40, batch_size=6, log_every=1)))
+    metrics = pd.read_parquet(out / "metrics.parquet")
+    first, last = metrics.iloc[:3].mean(), metrics.iloc[-5:].mean()
+    for term in ("pseudo", "distance", "foreground", "synthetic"):
+        assert last[f"loss/{term}"] < 0.85 * first[f"loss/{term}"], term
+    assert (metrics["loss/equivariance"] > 0).all()
+    model = json.loads((out / "config.json").read_text())["train"]["model"]
+    assert model["backbone"]["encoder"]["kind"] == "silhouette"  # the encoding's: a predictor will need it
+    assert (model["crop_size"], model["padding"]) == (16, 0.1)
+
+
+def test_a_killed_run_on_encoded_crops_goes_on_to_the_same_bytes(
+    tmp_path: Path, encoded, level, make_settings
+) -> None:
+    settings = decoding(make_settings())
+    straight = all_bytes(run(tmp_path / "straight", encoded, level, settings))
+    for step in (3, 7):
+        with pytest.raises(Killed):
+            run(tmp_path / "broken", encoded, level, settings, kill_at(step))
+    assert all_bytes(run(tmp_path / "broken", encoded, level, settings)) == straight
+
+
+def test_images_must_fit_the_backbone(out, examples, encoded, level, make_settings) -> None:
+    with pytest.raises(SettingsError, match=r"plain images and a decoder.*`encode`"):
+        run(out, examples, level, decoding(make_settings()))
+    with pytest.raises(SettingsError, match="encoded images and a unet"):
+        run(out, encoded, level, make_settings())
+    with pytest.raises(SettingsError, match=r"stride=8.*leave model.backbone.encoder out"):
+        run(out, encoded, level, decoding(make_settings(), encoder=SilhouetteFeatures(stride=8)))
+
+
+def test_synthetic_images_are_encoded_like_the_real_ones(
+    out, encoded, level, make_settings, make_encoding, instances, tmp_path: Path
+) -> None:
+    other = Encoding(make_encoding(tmp_path / "other", padding=0.3))
+    labels = [LabelledPoints(f"globe/{i}", one.xy, one.vertex, one.weight) for i, one in enumerate(instances)]
+    synthetic = write_encoded_examples(tmp_path / "labels", other, labels, 6, 60, seed=0)
+    settings = decoding(make_settings())
+    with pytest.raises(SettingsError, match=r"crops of 16 pixels, padding 0\.1"):
+        train(out, tmp_path / "work", encoded, synthetic, level, settings, {})
+    wider = run(out, synthetic, level, settings)
+    assert json.loads((wider / "config.json").read_text())["train"]["model"]["padding"] == 0.3
+
+
+# ---- epochs
+
+
+def test_epochs_are_passes_and_the_rate_falls_half_way(out, examples, level, make_settings) -> None:
+    settings = make_settings(epochs=4, batch_size=4, schedule="step", learning_rate=1e-3, log_every=1)
+    run(out, examples, level, settings)
+    metrics = pd.read_parquet(out / "metrics.parquet")
+    assert len(metrics) == 6  # 4 passes over 6 instances, 4 a step
+    assert metrics["learning_rate"].tolist() == pytest.approx([1e-3] * 3 + [1e-4] * 3)
+    assert json.loads((out / "config.json").read_text())["train"]["steps"] == 6
+
+
+# ---- symmetry
+
+
+def test_without_symmetry_nothing_is_mirrored_and_the_user_hears_it(
+    out, examples, level, make_settings
+) -> None:
+    said: list[str] = []
+    wrong = replace(level, symmetric=False, mirror=np.zeros(42, dtype=np.int64))
+    run(out, examples, wrong, make_settings(steps=4, log_every=1), say=said.append)
+    assert said == ["the template is not mirror symmetric: no flips, no equivariance term"]
+    assert "loss/equivariance" not in pd.read_parquet(out / "metrics.parquet")
+    kept = json.loads((out / "config.json").read_text())["train"]
+    assert (kept["augmentation"]["flip"], kept["loss"]["equivariance"]) == (0.0, 0.0)
+    assert "collapsed_to_one_side" not in json.loads((out / "summary.json").read_text())
+    # the wrong mirror has changed nothing
+    plain = replace(level, symmetric=True)
+    still = make_settings(
+        steps=4,
+        log_every=1,
+        augmentation=Augmentation(flip=0.0),
+        loss=replace(make_settings().loss, equivariance=0.0),
+    )
+    run(out.parent / "b", examples, plain, still)
+    assert (out / "model.safetensors").read_bytes() == (out.parent / "b" / "model.safetensors").read_bytes()
+
+
+# ---- collapse
+
+
+def test_a_model_that_knows_one_side_only_is_reported(
+    out, examples, level, make_settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says of every pixel what belongs to x, the direction to the left."""
+    forward = CseModel.forward
+
+    def constant(self, images, hint=None):
+        pixel, logit = forward(self, images, hint)
+        return 0 * pixel + 100 * self.C.detach()[1][:, None, None], logit
+
+    monkeypatch.setattr(CseModel, "forward", constant)
+    said: list[str] = []
+    run(out, examples, level, make_settings(learning_rate=1e-6, checkpoint_every=5), say=said.append)
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["collapsed_to_one_side"] is True
+    assert summary["left_predicted"] > 0.98
+    assert 0.3 < summary["left_labels"] < 0.8
+    assert len(said) == 3  # at both checkpoints and at the end
+    assert all("collapsed to one side" in text for text in said)
+    metrics = pd.read_parquet(out / "metrics.parquet")
+    assert (metrics["left_predicted"] > 0.98).all()
+    assert (metrics["left_labels"].iloc[-1]) == pytest.approx(summary["left_labels"], abs=1e-3)
+
+
+def test_a_model_that_learns_is_not_called_collapsed(out, examples, level, make_settings) -> None:
+    said: list[str] = []
+    run(out, examples, level, make_settings(steps=40, batch_size=6, log_every=1), say=said.append)
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["collapsed_to_one_side"] is False
+    assert not said
