@@ -21,7 +21,14 @@ from .conversion import (
 )
 
 BOXES = "instances"
-ENDINGS = ("", "_points", "_score", "_dense")  # of the fields that one label set becomes
+ENDINGS = (
+    "",
+    "_points",
+    "_score",
+    "_expected_error",
+    "_mirrored",
+    "_dense",
+)  # of the fields of one label set
 _POINT_COLUMNS = ("vertex", "score", "margin", "cycle_px", "expected_error", "part", "visible")
 _OVERLAY_SIDE = 256  # cells along the longer side of a dense overlay; it is stored in the database
 
@@ -73,16 +80,27 @@ def image_fields(
 def _label_fields(
     field: str, labels: Labels, image: ImageRecord, instances: Sequence[InstanceRecord], templates: Templates
 ) -> dict[str, Any]:
-    """The points of one label set, how many they are, and their mean known score (to sort images by)."""
+    """The points of one label set, how many they are, and what to sort images by.
+
+    That is their mean known score, their mean expected error (a share of the template's diameter), and how many of
+    the image's label sets are probably left for right.
+    """
     fo = import_fiftyone()
     pairs = [(instance, label) for instance in instances for label in labels.get(instance.instance_id, ())]
-    scores = [label.score[np.isfinite(label.score)] for _, label in pairs if label.score is not None]
     keypoints = [point for pair in pairs for point in _keypoints(field, image, *pair, templates)]
     return {
         field: fo.Keypoints(keypoints=keypoints),
         f"{field}_points": sum(len(label.x) for _, label in pairs),
-        f"{field}_score": float(np.concatenate(scores).mean()) if sum(map(len, scores)) else None,
+        f"{field}_score": _mean([label.score for _, label in pairs]),
+        f"{field}_expected_error": _mean([label.expected_error for _, label in pairs]),
+        f"{field}_mirrored": sum(bool(label.extra.get("probably_mirrored")) for _, label in pairs),
     }
+
+
+def _mean(columns: Sequence[np.ndarray | None]) -> float | None:
+    """The mean of the finite values of the columns that are there."""
+    known = [column[np.isfinite(column)] for column in columns if column is not None]
+    return float(np.concatenate(known).mean()) if sum(map(len, known)) else None
 
 
 def _detection(image: ImageRecord, instance: InstanceRecord, silhouette: np.ndarray | None) -> Any:

@@ -11,6 +11,7 @@ import difflib
 import json
 import math
 import types
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from pathlib import PurePath
@@ -73,6 +74,15 @@ def from_jsonable(kind: Any, data: Any, path: str = "") -> Any:
     if origin in (list, tuple, dict):
         return _container_from(origin, arguments, data, path)
     return _scalar_from(kind, data, path)
+
+
+def check_least(settings: Any, least: Mapping[str, int | float]) -> None:
+    """Raise a SettingsError if a field of the settings is below its least value; for `__post_init__`."""
+    for name, low in least.items():
+        if getattr(settings, name) < low:
+            raise SettingsError(
+                f"{name} of at least {low}", str(getattr(settings, name)), "Correct the settings."
+            )
 
 
 def _dataclass_from(kind: Any, data: Any, path: str) -> Any:

@@ -5,6 +5,7 @@ is, without a look at the network; the rest is downloaded through `huggingface_h
 lies in: the libraries above never touch the network themselves. `models fetch --again` takes a newer `main`.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -130,11 +131,11 @@ def model_folder(reference: str, files: Sequence[str] = (), *, offline: bool | N
     return _snapshot(reference, (*patterns, *_CARD))
 
 
-def fetch(reference: str, *, again: bool = False) -> Path:
+def fetch(reference: str, *, again: bool = False, extra: Sequence[str] = ()) -> Path:
     """Download a model's files into the cache: what is missing, or with `again` all of it anew.
 
-    The model card of one that is not in the catalogue comes first, so that its licence is known before its weights
-    are fetched.
+    `extra` are patterns of files besides those that are always loaded, such as a safety checker's. The model card of
+    one that is not in the catalogue comes first, so that its licence is known before its weights are fetched.
 
     Raises:
         LicenceError: its licence has to be accepted first.
@@ -145,11 +146,11 @@ def fetch(reference: str, *, again: bool = False) -> Path:
     if is_offline():
         if again:
             raise DependencyError("a network", "--offline with --again", "Leave one of them out.")
-        return model_folder(reference)
+        return model_folder(reference, (*needed_files(reference), *extra))
     if facts_of(reference).licence == "unknown":
         _snapshot(reference, _CARD)
     admit([reference])
-    return _snapshot(reference, (*needed_files(reference), *_CARD), again=again)
+    return _snapshot(reference, (*needed_files(reference), *extra, *_CARD), again=again)
 
 
 def _snapshot(reference: str, patterns: Sequence[str], *, offline: bool = False, again: bool = False) -> Path:
@@ -201,11 +202,31 @@ def load_pretrained(kind: Any, reference: str, subfolder: str = "", **options: A
     if missing:  # a tokenizer would be made from nothing
         raise damaged_model(reference, folder / subfolder, None, missing)
     try:
-        return kind.from_pretrained(str(folder), local_files_only=True, **options)
+        with _quiet_libraries():
+            return kind.from_pretrained(str(folder), local_files_only=True, **options)
     except (OSError, ValueError, KeyError, SafetensorError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "mismatch" not in str(error):
             raise  # such as a device that is out of memory
         raise damaged_model(reference, folder / subfolder, error, check_files(reference, files)) from error
+
+
+@contextlib.contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """No bars and notes of the libraries while a model is loaded: what matters is raised."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    libraries = (diffusers_logging, transformers_logging)
+    levels = [library.get_verbosity() for library in libraries]
+    for library in libraries:
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library, level in zip(libraries, levels, strict=True):
+            library.set_verbosity(level)
+            library.enable_progress_bar()
 
 
 def _is_network(kind: Any) -> bool:

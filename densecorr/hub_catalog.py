@@ -16,6 +16,8 @@ DIFFUSION_FILES = (
     *(f"{part}/{end}" for part in ("unet", "vae", "text_encoder") for end in ("*.json", "*.safetensors")),
     *("tokenizer/*.json", "tokenizer/*.txt", "scheduler/*.json"),
 )
+SAFETY_CHECKER_FILES = ("safety_checker/*.json", "safety_checker/*.safetensors", "feature_extractor/*.json")
+SAFETY_CHECKER_MB = 1216  # fetched only where it is asked for
 
 
 @dataclass(frozen=True)

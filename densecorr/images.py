@@ -85,6 +85,12 @@ def box_of_silhouette(silhouette: Bool[np.ndarray, "H W"]) -> tuple[float, float
     return (float(xs.min()), float(ys.min()), float(np.ptp(xs) + 1), float(np.ptp(ys) + 1))
 
 
+def silhouette_iou(a: Bool[np.ndarray, "H W"], b: Bool[np.ndarray, "H W"]) -> float:
+    """Intersection over union; 1 for two empty masks."""
+    union = int((a | b).sum())
+    return float((a & b).sum() / union) if union else 1.0
+
+
 @dataclass(frozen=True)
 class CropFrame:
     """A square crop: corner (x0, y0) in COCO edge coordinates, scale (crop pixels a pixel) and size."""

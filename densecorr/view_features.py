@@ -7,11 +7,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 MatchPrecision = Literal["fp32", "bf16"]
 _CHUNK_MB = 32  # of float32 rows at a time, where they are kept as float16
+_KEPT_SELECTIONS = 4
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,22 @@ class ViewFeatures:
     angles: np.ndarray
 
     def select(self, views: np.ndarray) -> "ViewFeatures":
-        """Only these views, in this order."""
+        """Only these views, in this order; the last few selections of several views are kept."""
+        key = tuple(int(view) for view in views)
+        if key in self._selected:
+            return self._selected[key]
+        some = self._select(views)
+        if len(key) > 1:
+            if len(self._selected) == _KEPT_SELECTIONS:
+                self._selected.clear()
+            self._selected[key] = some
+        return some
+
+    @cached_property
+    def _selected(self) -> dict[tuple[int, ...], "ViewFeatures"]:
+        return {}
+
+    def _select(self, views: np.ndarray) -> "ViewFeatures":
         index = self.rows_of(views)
         lengths = np.diff(self.starts)[views]
         starts = np.concatenate([[0], np.cumsum(lengths)])
@@ -76,8 +92,8 @@ class Similarities:
     """Cosine similarities of Q unit queries with every row of the views (SHIC eq. 2 before pooling).
 
     They are computed for a block of queries at a time, in float32, so that memory is bounded whatever the numbers of
-    cells, views and vertices; a single block is kept. `precision` 'bf16' multiplies in bfloat16 (twice to several times
-    faster on a GPU or a CPU with AMX); matching then computes its candidates anew in float32.
+    cells, views and vertices; a single block is kept. `precision` 'bf16' rounds the features to bfloat16 and adds up in
+    float32, which is quicker on a GPU and moves a similarity by some 1e-4; the best cells are then compared anew.
     """
 
     def __init__(
@@ -122,8 +138,8 @@ class Similarities:
             some._kept = self._kept[:, self.views.rows_of(views)]
         return some
 
-    def exact(self, query: Tensor, rows: Tensor) -> Tensor:
-        """Similarities (P, R) in float32 of P queries (indices) with R rows each."""
+    def exact(self, query: Int[Tensor, " P"], rows: Int[Tensor, "P R"]) -> Float[Tensor, "P R"]:
+        """Similarities in float32 of some queries (indices) with some rows each, whatever the precision."""
         out = torch.empty(rows.shape, device=rows.device)
         step = max(1, _CHUNK_MB * 2**20 // (4 * max(1, rows.shape[1] * self.queries.shape[1])))
         for start in range(0, len(rows), step):
@@ -133,14 +149,19 @@ class Similarities:
         return out
 
     def _product(self, queries: Float[Tensor, "P C"]) -> Float[Tensor, "P N"]:
-        rows = self.views.rows
-        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        queries = queries.to(dtype)
-        if rows.dtype == dtype == torch.float32:
+        rows, half = self.views.rows, self.precision == "bf16"
+        if rows.dtype == torch.float32 and not half:
             return queries @ rows.T
         out = torch.empty(len(queries), len(rows), device=rows.device)
         step = max(1, _CHUNK_MB * 2**20 // (4 * max(1, rows.shape[1])))
         for start in range(0, len(rows), step):
-            part = rows[start : start + step].to(dtype)
-            out[:, start : start + step] = queries @ part.T
+            part = rows[start : start + step]
+            if not half:
+                out[:, start : start + step] = queries @ part.float().T
+            elif rows.is_cuda:
+                out[:, start : start + step] = torch.mm(
+                    queries.bfloat16(), part.bfloat16().T, out_dtype=torch.float32
+                )
+            else:  # a CPU's product of bfloat16 would round its result, too
+                out[:, start : start + step] = queries.bfloat16().float() @ part.bfloat16().float().T
         return out

@@ -23,9 +23,9 @@ Far = Callable[[Tensor], Tensor]
 
 UNSEEN = -2.0  # below every cosine
 APART = 59.0  # degrees between views that show another side
+_CANDIDATES = 64  # cells compared anew after a product in bfloat16
 _WINNERS = 128  # whose far rows are found at once
 _BLOCK = 2**24  # pooled scores at a time
-_CANDIDATES = 16  # computed anew in float32 after a product in bfloat16
 
 
 @dataclass(frozen=True)
@@ -125,27 +125,24 @@ def _match_cells(
     far: Far | None,
     k: int,
 ) -> Matches:
-    """Max pooling, on cells."""
+    """Max pooling, on cells; after a product in bfloat16 the best cells are compared in float32."""
     views = similarity.views
     if bool((views.owner < 0).any()):
         scores = scores.masked_fill(views.owner[None] < 0, UNSEEN)
-    refine = similarity.precision == "bf16"
-    if k == 1 and not refine:
+    if similarity.precision == "bf16":
+        some = scores.topk(min(scores.shape[1], max(_CANDIDATES, 8 * k)), dim=1).indices.sort(dim=1).values
+        exact = similarity.exact(query, some).masked_fill(views.owner[some] < 0, UNSEEN)
+        row, found, _ = _best_distinct(exact, some, views.owner, k)
+    elif k == 1:
         row = _argmax(scores)[:, None]
+        found = scores.gather(1, row)
     else:
-        row = _distinct_rows(scores, views.owner, max(k, _CANDIDATES) if refine else k)
-    found = scores.gather(1, row.clamp(min=0)).masked_fill(row < 0, UNSEEN)
-    coarse = found[:, 0]
-    if refine:
-        exact = similarity.exact(query, row.clamp(min=0)).masked_fill(row < 0, UNSEEN)
-        found, order = exact.sort(dim=1, descending=True, stable=True)
-        row = row.gather(1, order)
-        coarse = scores.gather(1, row[:, :1].clamp(min=0))[:, 0]
-    vertex = torch.where(row < 0, -1, views.owner[row.clamp(min=0)])[:, :k]
+        row, found = _distinct_rows(scores, views.owner, k)
+    vertex = torch.where(row < 0, -1, views.owner[row.clamp(min=0)])
     if far is None:
-        return Matches(vertex, found[:, :k], torch.full_like(coarse, torch.nan))
+        return Matches(vertex, found, torch.full_like(found[:, 0], torch.nan))
     runner_up = _best_far_row(views, scores, vertex[:, 0].clamp(min=0), far)
-    return Matches(vertex, found[:, :k], coarse - runner_up)
+    return Matches(vertex, found, found[:, 0] - runner_up)
 
 
 def _argmax(scores: Float[Tensor, "P N"]) -> Int[Tensor, " P"]:
@@ -154,25 +151,43 @@ def _argmax(scores: Float[Tensor, "P N"]) -> Int[Tensor, " P"]:
     return scores.argmax(dim=1)
 
 
-def _distinct_rows(scores: Float[Tensor, "P N"], owner: Int[Tensor, " N"], k: int) -> Int[Tensor, "P k"]:
-    """The best rows with k distinct owners, best first; -1 where there are fewer."""
-    n_rows, width = scores.shape[1], 4 * k
-    while True:
-        width = min(width, n_rows)
+def _distinct_rows(
+    scores: Float[Tensor, "P N"], owner: Int[Tensor, " N"], k: int
+) -> tuple[Int[Tensor, "P k"], Float[Tensor, "P k"]]:
+    """The best rows with k distinct owners, best first, and their scores; -1 and `UNSEEN` where there are fewer."""
+    rows = torch.full((len(scores), k), -1, dtype=torch.int64, device=scores.device)
+    found = torch.full((len(scores), k), UNSEEN, device=scores.device)
+    short, width = torch.arange(len(scores), device=scores.device), 4 * k
+    while len(short):
+        width = min(width, scores.shape[1])
+        some = scores[short]
         # with the argmax and in the order of rows: the first of equals comes first, however topk chooses
-        found = torch.cat([_argmax(scores)[:, None], scores.topk(width, dim=1).indices], dim=1)
-        found = found.sort(dim=1).values
-        value, order = scores.gather(1, found).sort(dim=1, descending=True, stable=True)
-        rows = found.gather(1, order)
-        vertex = owner[rows].masked_fill(value <= UNSEEN, -1)
-        same = (vertex[:, :, None] == vertex[:, None, :]).tril(-1).any(dim=2)
-        fresh = (vertex >= 0) & ~same
-        if width == n_rows or bool((fresh.sum(dim=1) >= k).all()):
-            break
+        top = torch.cat([_argmax(some)[:, None], some.topk(width, dim=1).indices], dim=1).sort(dim=1).values
+        rows[short], found[short], enough = _best_distinct(some.gather(1, top), top, owner, k)
+        short = short[~enough] if width < scores.shape[1] else short[:0]
         width *= 4
+    return rows, found
+
+
+def _best_distinct(
+    value: Float[Tensor, "P w"], rows: Int[Tensor, "P w"], owner: Int[Tensor, " N"], k: int
+) -> tuple[Int[Tensor, "P k"], Float[Tensor, "P k"], Bool[Tensor, " P"]]:
+    """Of some rows the best with k distinct owners, best first, their scores, and whether there were k."""
+    value, order = value.sort(dim=1, descending=True, stable=True)
+    rows = rows.gather(1, order)
+    fresh = _first_of_each(owner[rows]) & (value > UNSEEN)
     place = torch.where(fresh, fresh.cumsum(dim=1) - 1, k).clamp(max=k)
-    out = torch.full((len(scores), k + 1), -1, dtype=torch.int64, device=scores.device)
-    return out.scatter_(1, place, rows)[:, :k]
+    best = torch.full((len(rows), k + 1), -1, dtype=torch.int64, device=rows.device).scatter_(1, place, rows)
+    found = torch.full((len(rows), k + 1), UNSEEN, device=rows.device).scatter_(1, place, value)
+    return best[:, :k], found[:, :k], fresh.sum(dim=1) >= k
+
+
+def _first_of_each(values: Int[Tensor, "P w"]) -> Bool[Tensor, "P w"]:
+    """Marks the first of equal values in each row."""
+    ordered, order = values.sort(dim=1, stable=True)
+    new = torch.ones_like(ordered, dtype=torch.bool)
+    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    return torch.zeros_like(new).scatter_(1, order, new)
 
 
 def _best_far_row(

@@ -32,14 +32,19 @@ class Calibrate:
 def write(out: Path, inputs: StageInputs, command: Calibrate, progress: Progress) -> None:
     """Fill the folder `out`: calibration.json, reliability.json, report.html."""
     import json
+    from dataclasses import replace
 
     from densecorr.evaluation.report import ReportData, write_report
     from densecorr.pseudolabels.calibrate import cross_fitted, fit_calibration, write_calibration
     from densecorr.templates.template import read_template
 
     from .confidence import match_truth, reliability_facts, reliability_report
+    from .consistency import check_made_from
     from .reporting import input_lineage
+    from .scoring import chosen_variant
 
+    check_made_from(inputs, "labels", "dataset", "dataset")
+    check_made_from(inputs, "labels", "template", "template")
     template = read_template(inputs.path("template"))
     progress(0, 3, "geodesics")
     known = match_truth(
@@ -52,7 +57,9 @@ def write(out: Path, inputs: StageInputs, command: Calibrate, progress: Progress
     )
     progress(1, 3, "fitting")
     expected = cross_fitted(known.signals, known.error, known.instance)
-    write_calibration(out, fit_calibration(known.signals, known.error))
+    variant, _ = chosen_variant(inputs.path("labels"))
+    calibration = fit_calibration(known.signals, known.error)
+    write_calibration(out, replace(calibration, pooling=variant.pooling, azimuths=variant.azimuths))
     progress(2, 3, "report")
     curves, table, reliability = reliability_report(expected, known, "out of fold")
     (out / "reliability.json").write_text(json.dumps(reliability_facts(reliability), indent=1) + "\n")

@@ -95,7 +95,9 @@ def summarise(metrics: dict, seed: int) -> dict:
         for c in metrics["comparisons"]
         if (c["method_a"], c["method_b"]) == ("zero-shot", "trained on pseudo-labels")
     )
-    return out | {"gain_interval": [gain["low"], gain["high"]]}
+    out["gain_interval"] = [gain["low"], gain["high"]]
+    out["label_reliability"] = metrics.get("label_reliability")
+    return out
 
 
 def table_rows(metrics: dict) -> list[tuple[str, ...]]:
@@ -145,6 +147,12 @@ def format_results(metrics: dict[str, dict]) -> str:
                     f"error below that of {comparison['method_a']} by {gain['value']:.1f} "
                     f"[{gain['low']:.1f}, {gain['high']:.1f}] of 228 (trained on pseudo-labels, paired 95 % interval)"
                 )
+        found = figures.get("label_reliability")
+        if found:
+            parts.append(
+                f"pseudo-labels say which error to expect: off by {found['expected_calibration_error']:.1f} of 228 on "
+                f"average (one error for all: {found['of_one_error_for_all']:.1f}), learnt on other images"
+            )
         least = min(figures["gain_against_variants"].values(), key=lambda c: c["difference"]["value"])
         gain = least["difference"]
         parts.append(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from densecorr.datasets.world_settings import WorldSettings
 
 CATEGORIES = {"person": "body", "quadruped": "quadruped"}
+CALIBRATION_SEED = 1000  # more than the data's: other images
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,19 @@ class DemoSize:
     n_eigenpairs: int
     steps: int
     synthetic: int
+    calibration: int
 
 
 SIZES = {
-    "small": DemoSize(n_train=48, n_val=12, n_coarse=300, n_eigenpairs=64, steps=40, synthetic=16),
-    "standard": DemoSize(n_train=400, n_val=80, n_coarse=1500, n_eigenpairs=256, steps=600, synthetic=150),
-    "full": DemoSize(n_train=800, n_val=120, n_coarse=1500, n_eigenpairs=256, steps=1200, synthetic=300),
+    "small": DemoSize(
+        n_train=48, n_val=12, n_coarse=300, n_eigenpairs=64, steps=40, synthetic=16, calibration=16
+    ),
+    "standard": DemoSize(
+        n_train=400, n_val=80, n_coarse=1500, n_eigenpairs=256, steps=600, synthetic=150, calibration=100
+    ),
+    "full": DemoSize(
+        n_train=800, n_val=120, n_coarse=1500, n_eigenpairs=256, steps=1200, synthetic=300, calibration=200
+    ),
 }
 
 _CATEGORY = """
@@ -50,11 +58,37 @@ command = "features"
 template = "@template-{category}"
 views = "@render-{category}"
 
-[stages.labels-{category}]               # zero-shot, without truth
+[stages.world-calibration-{category}]    # other images with truth, to learn what a label's confidence means
+command = "world"
+settings = {{ category = "{category}", n_train = {size.calibration}, n_val = 1, seed = {calibration_seed} }}
+
+[stages.ingest-calibration-{category}]
+command = "ingest"
+annotations = "@world-calibration-{category}/annotations.json"
+images = "@world-calibration-{category}"
+source = "calibration"
+
+[stages.labels-calibration-{category}]
+command = "pseudo-label"
+dataset = "@ingest-calibration-{category}"
+template = "@template-{category}"
+features = "@features-{category}"
+category = "{category}"
+settings = {{ pooling = "auto", azimuths = {azimuths}, points = 0, seed = {seed} }}
+
+[stages.calibrate-{category}]
+command = "calibrate"
+dataset = "@ingest-calibration-{category}"
+labels = "@labels-calibration-{category}"
+template = "@template-{category}"
+category = "{category}"
+
+[stages.labels-{category}]               # zero-shot, without truth; pooled as the calibration's labels
 command = "pseudo-label"
 dataset = "@ingest-{category}"
 template = "@template-{category}"
 features = "@features-{category}"
+calibration = "@calibrate-{category}"
 category = "{category}"
 split = "train"
 settings = {{ pooling = "auto", azimuths = {azimuths}, points = 0, seed = {seed} }}
@@ -106,5 +140,12 @@ def pipeline_text(size: DemoSize, seed: int) -> str:
     for category, mesh in CATEGORIES.items():
         look = getattr(WorldSettings(), category)
         azimuths = [[float(low), float(high)] for low, high in look.azimuths]
-        text += _CATEGORY.format(category=category, mesh=mesh, size=size, seed=seed, azimuths=azimuths)
+        text += _CATEGORY.format(
+            category=category,
+            mesh=mesh,
+            size=size,
+            seed=seed,
+            calibration_seed=seed + CALIBRATION_SEED,
+            azimuths=azimuths,
+        )
     return text

@@ -9,7 +9,7 @@ from densecorr.features import RunOn
 from densecorr.training.encoded import EncodeSettings
 
 from .progress import Progress
-from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs
+from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs, on_gpu
 
 if TYPE_CHECKING:
     from storage.datasets import DatasetInstance
@@ -108,11 +108,6 @@ def estimate_bytes(command: Encode, inputs: StageInputs) -> int:
     return len(encodable(command, inputs)) * command.settings.variants * 2 * cells * BYTES_PER_CELL
 
 
-def uses_gpu(command: Encode) -> bool:
-    """Whether the run must not share a GPU with another stage."""
-    return command.run.device.startswith("cuda")
-
-
 STAGE = Stage(
-    "encode", Encode, version=1, write=write, shards=True, estimate_bytes=estimate_bytes, uses_gpu=uses_gpu
+    "encode", Encode, version=2, write=write, shards=True, estimate_bytes=estimate_bytes, uses_gpu=on_gpu
 )

@@ -9,7 +9,7 @@ from densecorr.features import RunOn
 from densecorr.pseudolabels.zero_shot import ZeroShotSettings
 
 from .progress import Progress
-from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs
+from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs, on_gpu
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Evaluate:
     """Features of the template's views: zero-shot is scored in all its variants."""
     models: tuple[ArtifactRef, ...] = ()
     """Trained models."""
+    image_only: bool = True
+    """Also score the models with the image and the box alone, without the data set's silhouettes."""
     split: str | None = None
     """Score this split only."""
     seed: int = 0
@@ -39,16 +41,18 @@ class Evaluate:
     """As in the pseudo-label stage (its pooling is not used: all are scored)."""
     settings: EvaluationSettings = field(default_factory=EvaluationSettings)
     run: Annotated[RunOn, NotInRecipe] = field(default_factory=RunOn)
-    """Device and batch size of the zero-shot features."""
+    """Device, and batch size of the zero-shot features."""
 
 
 def write(out: Path, inputs: StageInputs, command: Evaluate, progress: Progress) -> None:
     """Fill the folder `out`: report.html, metrics.json, per_instance.parquet."""
     from densecorr.templates.template import read_template
 
+    from .consistency import check_made_from
     from .reporting import report_without_truth, score_and_report
     from .scoring import read_truths
 
+    check_made_from(inputs, "features", "template", "template")
     template = read_template(inputs.path("template"))
     items = read_truths(inputs.path("dataset"), command.category, command.split)
     if items:
@@ -57,4 +61,4 @@ def write(out: Path, inputs: StageInputs, command: Evaluate, progress: Progress)
         report_without_truth(out, inputs, command, template)
 
 
-STAGE = Stage("evaluate", Evaluate, version=2, write=write)
+STAGE = Stage("evaluate", Evaluate, version=2, write=write, uses_gpu=on_gpu)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from densecorr.features import Features, RunOn, SilhouetteFeatures
 
 from .progress import Progress
-from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs
+from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs, on_gpu
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ def write(out: Path, inputs: StageInputs, command: ExtractFeatures, progress: Pr
     from densecorr.rendering.views import read_views
     from densecorr.templates.template import read_template
 
+    from .consistency import check_made_from
+
+    check_made_from(inputs, "views", "template", "template")
     template, views = read_template(inputs.path("template")), read_views(inputs.path("views"))
     vertices = template.coarse if command.level == "coarse" else np.arange(len(template.V))
     run = command.run
@@ -50,9 +53,4 @@ def write(out: Path, inputs: StageInputs, command: ExtractFeatures, progress: Pr
     write_view_features(out, lifted, command.settings)
 
 
-def uses_gpu(command: ExtractFeatures) -> bool:
-    """Whether the run must not share a GPU with another stage."""
-    return command.run.device.startswith("cuda")
-
-
-STAGE = Stage("features", ExtractFeatures, version=2, write=write, uses_gpu=uses_gpu)
+STAGE = Stage("features", ExtractFeatures, version=2, write=write, uses_gpu=on_gpu)

@@ -123,6 +123,8 @@ def _endings(text: str) -> list[str]:
 
 
 def _choose(wanted: tuple[str, ...], counts: Counter[str], coco: Path) -> list[str]:
+    if not counts:
+        raise SettingsError("a COCO file with categories", f"none in {coco}", "Add the category to look for.")
     known = ", ".join(f"{name} ({n})" for name, n in list(counts.items())[:20])
     for name in wanted:
         if name not in counts:

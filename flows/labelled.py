@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,8 @@ ANNOTATIONS = ("human", "synthetic", "correction")
 class LabelledInstances:
     """A sized iterable of training instances; images are read when they are reached."""
 
-    def __init__(
-        self, chosen: list[tuple[DatasetInstance, LabelRecord]], highest_risk: float, template: Template
-    ) -> None:
-        self._chosen, self._highest_risk, self._to_coarse = chosen, highest_risk, template.to_coarse
+    def __init__(self, chosen: list[tuple[DatasetInstance, LabelRecord]], template: Template) -> None:
+        self._chosen, self._to_coarse = chosen, template.to_coarse
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -46,7 +45,7 @@ class LabelledInstances:
     def points(self) -> Iterator[LabelledPoints]:
         """The labels alone: no image is read."""
         for item, label in self._chosen:
-            use = (np.asarray(label.vertex) >= 0) & (point_risk(label) <= self._highest_risk)
+            use = np.asarray(label.vertex) >= 0
             vertex = np.asarray(label.vertex)[use]
             yield LabelledPoints(
                 item.instance.instance_id,
@@ -78,53 +77,68 @@ def labelled_instances(
         if item.instance.instance_id in sets
     ]
     check_labels(pairs, template, category)
-    if labels is None or all(label.score is None for _, label in pairs):
-        return LabelledInstances(pairs, np.inf, template)
-    chosen, highest_risk = filter_labels(pairs, rule)
-    logger.info(
-        "training on %d of %d labelled instances, risk up to %.4f", len(chosen), len(pairs), highest_risk
-    )
-    return LabelledInstances(chosen, highest_risk, template)
+    if labels is None:
+        return LabelledInstances(pairs, template)
+    chosen = filter_labels(pairs, rule)
+    logger.info("training on %d of %d labelled instances", len(chosen), len(pairs))
+    return LabelledInstances(chosen, template)
 
 
 def filter_labels(
     pairs: list[tuple[DatasetInstance, LabelRecord]], rule: LabelFilter
-) -> tuple[list[tuple[DatasetInstance, LabelRecord]], float]:
-    """The pairs that the filter keeps, and the highest risk (see `point_risk`) a point of them may have.
+) -> list[tuple[DatasetInstance, LabelRecord]]:
+    """The label sets that the filter keeps, the vertices of points it drops set to -1; unscored ones are all kept.
 
     Raises:
         TrainingError: none is left.
     """
+    given = [pair for pair in pairs if pair[1].score is None]
     usable = [
         (item, label)
         for item, label in pairs
-        if len(label.vertex) and (rule.mirrored or not label.extra.get("probably_mirrored"))
+        if label.score is not None
+        and len(label.vertex)
+        and (rule.mirrored or not label.extra.get("probably_mirrored"))
     ]
-    if not usable:
+    if not usable and not given:
         raise TrainingError(
             "label sets that are not probably left for right",
             f"none among {len(pairs)}",
             "Look at them (`densecorr review open`); filter.mirrored = true keeps them.",
         )
-    if all(label.expected_error is not None for _, label in usable):
-        risk = np.array([float(point_risk(label).mean()) for _, label in usable])
+    if not usable:
+        return given
+    calibrated = all(label.expected_error is not None for _, label in usable)
+    if not calibrated and rule.max_expected_error is not None:
+        raise TrainingError(
+            "calibrated labels, as filter.max_expected_error asks for",
+            "labels without an expected error",
+            "Name a `calibrate` artifact in the pseudo-label stage, or leave the setting out.",
+        )
+    if calibrated:
+        risks = [known(label.expected_error) for _, label in usable]
+        risk = np.array([float(points.mean()) for points in risks])
     else:
+        risks = [-known(label.score) for _, label in usable]
         cycle = [float(known(label.cycle_px).mean()) / max(item.instance.xywh[2:]) for item, label in usable]
-        score = [float(known(label.score).mean()) for _, label in usable]
-        risk = uncalibrated_risk(np.array(score), np.array(cycle))
-    kept = select_instances(risk, rule.instances)
-    chosen = [pair for pair, keep in zip(usable, kept, strict=True) if keep]
-    highest = risk_threshold([point_risk(label) for _, label in chosen], rule.points)
+        risk = uncalibrated_risk(np.array([-float(points.mean()) for points in risks]), np.array(cycle))
+    kept = np.flatnonzero(select_instances(risk, rule.instances))
+    highest = risk_threshold([risks[k] for k in kept], rule.points)
     if rule.max_expected_error is not None:
         highest = min(highest, rule.max_expected_error)
-    return chosen, highest
-
-
-def point_risk(label: LabelRecord) -> np.ndarray:
-    """What the points of a label set are filtered by: the expected error, else the negative score, else nothing."""
-    if label.expected_error is not None:
-        return np.asarray(label.expected_error, dtype=np.float64)
-    return -known(label.score) if label.score is not None else np.zeros(len(label.vertex))
+    chosen = []
+    for k in kept:
+        item, label = usable[k]
+        use = (np.asarray(label.vertex) >= 0) & (risks[k] <= highest)
+        if use.any():
+            chosen.append((item, replace(label, vertex=np.where(use, label.vertex, -1))))
+    if not chosen and not given:
+        raise TrainingError(
+            f"points with an expected error up to {rule.max_expected_error}",
+            f"none; the least is {min(float(points.min()) for points in risks):.3f}",
+            "Raise filter.max_expected_error, a share of the template's diameter.",
+        )
+    return given + chosen
 
 
 def check_labels(pairs: list[tuple[DatasetInstance, LabelRecord]], template: Template, category: str) -> None:
@@ -134,6 +148,13 @@ def check_labels(pairs: list[tuple[DatasetInstance, LabelRecord]], template: Tem
             f"label sets for '{category}'",
             "none",
             "Run `densecorr pseudo-label` first, or check category and split.",
+        )
+    other = next((label.template_id for _, label in pairs if label.template_id != template.template_id), None)
+    if other is not None:
+        raise TrainingError(
+            f"labels for the template {template.template_id}",
+            f"labels for {other}",
+            "The labels belong to another mesh; name its template, or its own labels.",
         )
     highest = max((int(np.max(label.vertex)) for _, label in pairs if len(label.vertex)), default=-1)
     if highest >= len(template.V):

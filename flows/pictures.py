@@ -3,7 +3,7 @@
 import numpy as np
 
 from densecorr.evaluation.evaluate import MethodResult
-from densecorr.evaluation.overlays import figure_row, overlay_points
+from densecorr.evaluation.overlays import figure_row, overlay_points, stack_figures
 from densecorr.evaluation.report import Panel, PictureRow
 from densecorr.images import read_image
 from densecorr.models import Predictor
@@ -60,7 +60,7 @@ def stack_rows(rows: list[PictureRow]) -> np.ndarray:
         )
         for row in rows
     ]
-    return np.concatenate(drawn)
+    return stack_figures(drawn)
 
 
 def squared(image: np.ndarray) -> np.ndarray:

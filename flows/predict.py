@@ -37,6 +37,8 @@ class Predict:
     """Use only boxes of this category; the model's own category when the file has it."""
     silhouettes: bool = False
     """Tell the model the silhouettes of the COCO file, where it has them; without, it finds its own."""
+    device: str = "cpu"
+    """Where the model runs: cpu, cuda, cuda:1."""
 
     def __call__(self, session: "Session") -> None:
         """Predict and write everything."""
@@ -45,7 +47,7 @@ class Predict:
         from densecorr.images import read_image, write_png
         from densecorr.models import load_predictor
 
-        model = load_predictor(model_folder(self.model, session))
+        model = load_predictor(model_folder(self.model, session), self.device)
         files = list(image_files(self.images))
         boxes = read_boxes(self.boxes, self.category, model.config.get("category")) if self.boxes else None
         for name in ("vertices", "overlays"):

@@ -8,7 +8,7 @@ from densecorr.features import RunOn
 from densecorr.pseudolabels.zero_shot import ZeroShotSettings
 
 from .progress import Progress
-from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs
+from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs, on_gpu
 
 INSTANCES_A_SHARD = 64
 
@@ -35,21 +35,32 @@ class PseudoLabel:
 
 
 def write(out: Path, inputs: StageInputs, command: PseudoLabel, progress: Progress) -> None:
-    """Fill the folder `out`: labels.parquet, overlays.png and summary.json; shards of the work so far until then."""
+    """Fill the folder `out`: labels.parquet, overlays.png, summary.json; shards of the work so far until then."""
+    from densecorr.errors import EmptyInstanceError
     from densecorr.pseudolabels.calibrate import read_calibration
     from densecorr.templates.template import read_template
     from storage.datasets import read_instances
     from storage.shards import finished_shards, write_shard
 
-    from .labelling import Labeller, finish_labels
+    from .consistency import check_calibration, check_made_from
+    from .labeller import Labeller
+    from .labelling import finish_labels
 
+    check_made_from(inputs, "features", "template", "template")
+    check_calibration(inputs)
     template = read_template(inputs.path("template"))
     instances = read_instances(inputs.path("dataset"), command.category, command.split)
+    if all(item.instance.silhouette is None for item in instances):
+        raise EmptyInstanceError(
+            f"silhouettes of '{command.category}'",
+            f"none of {len(instances)} instances has one",
+            "Cut them out: the stage `silhouettes`, or settings.missing_silhouettes = 'grabcut' of `ingest`.",
+        )
     calibration = read_calibration(inputs.path("calibration")) if command.calibration else None
     labeller = Labeller(
         inputs.path("features"), template, command.settings, inputs.artifact_id, calibration, command.run
     )
-    labeller.choose(instances)
+    labeller.choose(instances, out / "chosen.json")
     shards, done = out / "shards", finished_shards(out / "shards")
     for index, start in enumerate(range(0, len(instances), INSTANCES_A_SHARD)):
         batch = instances[start : start + INSTANCES_A_SHARD]
@@ -62,9 +73,4 @@ def write(out: Path, inputs: StageInputs, command: PseudoLabel, progress: Progre
     finish_labels(out, shards, instances, template, labeller.chosen)
 
 
-def uses_gpu(command: PseudoLabel) -> bool:
-    """Whether the run must not share a GPU with another stage."""
-    return command.run.device.startswith("cuda")
-
-
-STAGE = Stage("pseudo-label", PseudoLabel, version=2, write=write, shards=True, uses_gpu=uses_gpu)
+STAGE = Stage("pseudo-label", PseudoLabel, version=2, write=write, shards=True, uses_gpu=on_gpu)

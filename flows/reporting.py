@@ -11,8 +11,11 @@ from densecorr.errors import EmptyInstanceError
 from densecorr.evaluation.evaluate import MethodResult, compare, evaluate_methods
 from densecorr.evaluation.metrics import write_metrics
 from densecorr.evaluation.report import Curves, Distribution, ReportData, ReportTable, write_report
+from densecorr.features import SilhouetteFeatures
+from densecorr.hub import named_models
 from densecorr.images import write_png
 from densecorr.models import Predictor, load_predictor
+from densecorr.pseudolabels.lift import read_view_features
 from densecorr.templates.colors import template_colors
 from densecorr.templates.template import Template, geodesic_rows
 from densecorr.training.collapse import collapse_warning
@@ -72,10 +75,11 @@ def score_and_report(
         predictions["zero-shot"] = variants[chosen]
     models: dict[str, Predictor] = {}
     for folder in inputs.paths("models"):
-        model = load_predictor(folder)
+        model = load_predictor(folder, command.run.device)
         name = unique_name(model_name(model.config), predictions)
         models[name] = model
-        for told, label in ((True, name), (False, f"{name}, image only")):
+        ways = ((True, name), (False, f"{name}, image only"))
+        for told, label in ways if command.image_only else ways[:1]:
             if not told and model.needs_silhouettes:
                 continue
             predictions[label] = predict_model(
@@ -118,7 +122,7 @@ def score_and_report(
             subtitle=f"{len(items)} held-out instances, template {template.template_id}",
             results=results,
             comparisons=tuple(comparisons),
-            notes=((BASELINE_NOTE,) if variants else ())
+            notes=zero_shot_notes(inputs)
             + ((INPUT_NOTE,) if models else ())
             + collapse_notes(inputs, list(models)),
             tables=tuple(tables),
@@ -201,7 +205,7 @@ def report_without_truth(out: Path, inputs: StageInputs, command: "Evaluate", te
     sets = read_labels(inputs.path("labels")) if command.labels is not None else {}
     models: dict[str, Predictor] = {}
     for folder in inputs.paths("models"):
-        model = load_predictor(folder)
+        model = load_predictor(folder, command.run.device)
         models[unique_name(model_name(model.config), models)] = model
     colors = template_colors(template.V)
     labels = list(sets.values())
@@ -228,7 +232,7 @@ def report_without_truth(out: Path, inputs: StageInputs, command: "Evaluate", te
                 "silhouettes from": ", ".join(sources),
             },
             notes=(
-                BASELINE_NOTE,
+                *zero_shot_notes(inputs),
                 f"Quality is limited by silhouettes ({', '.join(sources)}) and by these features.",
                 *collapse_notes(inputs, list(models)),
             ),
@@ -250,6 +254,16 @@ def collapse_notes(inputs: StageInputs, names: list[str]) -> tuple[str, ...]:
         if summary.get("collapsed_to_one_side"):
             notes.append(f"{name}: {collapse_warning(summary)}")
     return tuple(notes)
+
+
+def zero_shot_notes(inputs: StageInputs) -> tuple[str, ...]:
+    """What zero-shot matching looked at, if it was scored."""
+    if not inputs.ids("features"):
+        return ()
+    _, extractor = read_view_features(inputs.path("features"))
+    if isinstance(extractor, SilhouetteFeatures):
+        return (BASELINE_NOTE,)
+    return (f"Zero-shot matches features of {', '.join(named_models(extractor))} ({extractor.kind}).",)
 
 
 def input_lineage(inputs: StageInputs) -> str:

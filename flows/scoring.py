@@ -16,7 +16,7 @@ from densecorr.evaluation.position_prior import (
     to_box_relative,
 )
 from densecorr.features import RunOn
-from densecorr.images import read_image
+from densecorr.images import read_image, silhouette_iou
 from densecorr.models import Predictor
 from densecorr.pseudolabels.choose import Variant, variants
 from densecorr.pseudolabels.lift import read_view_features
@@ -125,12 +125,14 @@ def predict_zero_shot(
         if scores is None:
             continue
         inside = points_inside(truth.xy, silhouette)
+        asked = level[np.maximum(truth.vertex, 0)]
+        kept = {azimuths: restrict(scores, azimuths) for azimuths in {v.azimuths for v in out}}
+        score = {azimuths: mean_score(some) for azimuths, some in kept.items()}
         for variant, predictions in out.items():
-            kept = restrict(scores, variant.azimuths)
-            asked = level[np.maximum(truth.vertex, 0)]
-            vertex, xy = predict_points(kept, truth.xy, asked, variant.pooling)
-            score = mean_score(kept)
-            predictions.append(PointPrediction(truth.instance_id, vertex, xy, score, inside))
+            vertex, xy = predict_points(kept[variant.azimuths], truth.xy, asked, variant.pooling)
+            predictions.append(
+                PointPrediction(truth.instance_id, vertex, xy, score[variant.azimuths], inside)
+            )
     return out
 
 
@@ -170,7 +172,7 @@ def predict_model(
         iou = None
         if silhouette is not None:
             found = model.own_silhouette(embedded, *silhouette.shape)
-            iou = float((found & silhouette).sum() / max((found | silhouette).sum(), 1))
+            iou = silhouette_iou(found, silhouette)
             if told:
                 inside = points_inside(truth.xy, silhouette)
         out.append(PointPrediction(truth.instance_id, vertex.astype(np.int64), xy, score, inside, iou))

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from densecorr.detection.find import DETECTED, FILLED, SilhouetteFinder
-from densecorr.errors import EmptyInstanceError, FeatureError, ImageError
+from densecorr.detection.find import DETECTED, FILLED, SilhouetteFinder, id_prefix
+from densecorr.errors import EmptyInstanceError, ImageError
 from densecorr.images import contact_sheet, crop_frame, crop_image, decode_silhouette, read_image, write_png
 from densecorr.records import ImageRecord, InstanceRecord
 from storage.datasets import image_path, read_dataset_info
 from storage.rows import records_to_table, table_to_records
-from storage.shards import finished_shards
+from storage.shards import finished_shards, remove_shards
 from storage.tables import read_table, write_table
 
 from .session import say
@@ -50,10 +50,13 @@ def images_to_search(folder: Path, category: str, mode: str) -> list[ImageWork]:
     images = table_to_records("images", read_table(folder / "images.parquet", "images"))
     instances = table_to_records("instances", read_table(folder / "instances.parquet", "instances"))
     known: dict[str, list[InstanceRecord]] = {}
+    highest: dict[str, int] = {}  # number in use, by what stands before it in the id
     for item in instances:
         if item.category == category:
             known.setdefault(item.image_id, []).append(item)
-    numbered = Counter(item.image_id for item in instances if "/sam/" in item.instance_id)
+        before, slash, number = item.instance_id.rpartition("/")
+        if number.isdecimal():
+            highest[before + slash] = max(highest.get(before + slash, -1), int(number))
     if not images:
         raise EmptyInstanceError(
             "a data set with images",
@@ -72,7 +75,7 @@ def images_to_search(folder: Path, category: str, mode: str) -> list[ImageWork]:
             record,
             image_path(folder, root, record.uri),
             tuple(known.get(record.image_id, ())),
-            numbered[record.image_id],
+            highest.get(id_prefix(record.image_id), -1) + 1,
         )
         for record in images
         if mode == "detect"
@@ -87,7 +90,13 @@ def write_found(
     category: str,
     step: Callable[[int], object],
 ) -> None:
-    """Search a batch of images into a folder: instances.parquet and facts.json; `step` hears of each image."""
+    """Search a batch of images into a folder: instances.parquet and facts.json; `step` hears of each image.
+
+    Images that cannot be used are left out, with the reason in facts.json.
+
+    Raises:
+        FeatureError: a network's answer is not a number.
+    """
     records: list[InstanceRecord] = []
     skipped: dict[str, str] = {}
     dropped: Counter[str] = Counter()
@@ -96,7 +105,7 @@ def write_found(
         step(index)
         try:
             found = finder(read_image(work.path), work.record, work.known, category, work.first)
-        except (ImageError, FeatureError) as error:
+        except ImageError as error:
             expected, received, _ = error.args
             skipped[work.record.image_id] = f"expected {expected}; received {received}"
             continue
@@ -147,7 +156,7 @@ def finish_silhouettes(
     (out / "dataset.json").write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     _write_overlays(out / "overlays.png", [*changed.values(), *new], folder)
-    shutil.rmtree(shards, ignore_errors=True)
+    remove_shards(shards)
     say(
         f"{command.category}: {len(new)} objects found, {len(changed)} silhouettes filled in, "
         f"{summary['images_skipped']} images skipped"

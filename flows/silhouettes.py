@@ -7,7 +7,7 @@ from typing import Annotated
 from densecorr.detection import SilhouetteSettings
 
 from .progress import Progress
-from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs
+from .stage import ArtifactRef, NotInRecipe, Stage, StageInputs, on_gpu
 
 IMAGES_A_SHARD = 16
 
@@ -51,9 +51,4 @@ def write(out: Path, inputs: StageInputs, command: Silhouettes, progress: Progre
     finish_silhouettes(out, shards, inputs.path("dataset"), inputs.id("dataset"), command)
 
 
-def uses_gpu(command: Silhouettes) -> bool:
-    """Whether the run must not share a GPU with another stage."""
-    return command.device.startswith("cuda")
-
-
-STAGE = Stage("silhouettes", Silhouettes, version=1, write=write, shards=True, uses_gpu=uses_gpu)
+STAGE = Stage("silhouettes", Silhouettes, version=2, write=write, shards=True, uses_gpu=on_gpu)

@@ -128,6 +128,11 @@ class Stage:
     uses_gpu: Callable[[Any], bool] | None = None
 
 
+def on_gpu(command: Any) -> bool:
+    """`uses_gpu` of a stage whose command names a device, itself or in `run` (densecorr.features.RunOn)."""
+    return getattr(command, "run", command).device.startswith("cuda")
+
+
 def _mark(kind: Any) -> Input | Runtime | None:
     """The mark in an annotated type, however deep (`tuple[ArtifactRef, ...]`, `ArtifactRef | None`)."""
     for part in (*getattr(kind, "__metadata__", ()), *get_args(kind)):

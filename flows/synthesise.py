@@ -63,7 +63,7 @@ def write(out: Path, inputs: StageInputs, command: Synthesise, progress: Progres
                 write_images(path, made, command, template.template_id, inputs.artifact_id)
 
             write_shard(shards, number, fill, suffix="")
-        if stop >= min(GIVE_UP_AFTER, command.images):
+        if start < min(GIVE_UP_AFTER, command.images) <= stop:
             check_some_kept(shards)
     finish_dataset(out, shards, template, command)
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from densecorr.config import to_jsonable
 from densecorr.errors import SettingsError
-from densecorr.evaluation.overlays import figure_row, overlay_points
+from densecorr.evaluation.overlays import figure_row, overlay_points, stack_figures
 from densecorr.images import box_of_silhouette, encode_silhouette, read_image, write_png
 from densecorr.records import ImageRecord, InstanceRecord, LabelRecord
 from densecorr.synthesis import ControlNetGenerator
@@ -24,9 +24,8 @@ from densecorr.synthesis.viewpoints import view_word
 from densecorr.templates.colors import template_colors
 from densecorr.templates.template import Template
 from storage.datasets import read_instances, read_labels
-from storage.filesystem import TEMPORARY_PREFIX, remove_folder
 from storage.rows import cameras_to_table, records_to_table
-from storage.shards import finished_shards
+from storage.shards import finished_shards, remove_shards
 from storage.tables import read_table, write_tables
 
 from .session import say
@@ -193,9 +192,7 @@ def finish_dataset(out: Path, shards: Path, template: Template, command: "Synthe
     if dropped:
         write_png(out / "dropped.png", stack(dropped))
     say(f"{command.category}: {summary['kept']} of {summary['asked']} images kept")
-    aside = out / f"{TEMPORARY_PREFIX}shards"  # at once: a kill must not leave half a shard under its name
-    os.replace(shards, aside)
-    remove_folder(aside)
+    remove_shards(shards)
 
 
 def summarise(attempts: pa.Table, labels: pa.Table, command: "Synthesise") -> dict[str, Any]:
@@ -244,9 +241,6 @@ def dropped_rows(folders: Sequence[Path], attempts: pa.Table) -> list[np.ndarray
 
 
 def stack(rows: list[np.ndarray]) -> np.ndarray:
-    """Rows of pictures below each other, two columns of them, on white."""
-    width = max(row.shape[1] for row in rows)
-    even = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    if len(even) % 2:
-        even.append(np.full_like(even[0], 255))
-    return np.concatenate([np.concatenate(even[i : i + 2], axis=1) for i in range(0, len(even), 2)])
+    """Rows of pictures, all of one height, below each other, two columns of them, on white."""
+    columns = [stack_figures(rows[i::2]) for i in range(min(2, len(rows)))]
+    return np.swapaxes(stack_figures([np.swapaxes(column, 0, 1) for column in columns]), 0, 1)

@@ -55,14 +55,18 @@ def write(out: Path, inputs: StageInputs, command: Train, progress: Progress) ->
     """Fill the folder `out`: the model, its configuration and metrics; the state of a killed run until then."""
     import shutil
 
-    from densecorr.models.predictor import write_surface
+    from densecorr.models.stored import write_surface
     from densecorr.templates.colors import template_colors
     from densecorr.templates.template import read_template
     from densecorr.training.launch import train_together
     from densecorr.training.train import train
 
+    from .consistency import check_made_from
     from .labelled import labelled_instances, training_level
 
+    check_made_from(inputs, "encoded", "dataset", "dataset")
+    if command.synthetic:
+        check_made_from(inputs, "encoded_synthetic", "dataset", "synthetic")
     n_processes, settings = count_processes(command)
     template = read_template(inputs.path("template"))
     labels = inputs.path("labels") if command.labels else None
@@ -127,6 +131,8 @@ def count_processes(command: Train) -> tuple[int, TrainSettings]:
             "all processes on one machine", f"{here} of {launched} here", "Start them on one machine."
         )
     settings = command.settings
+    if command.gpus < 0:
+        raise SettingsError("a number of GPUs of 0 or more", str(command.gpus), "Correct --gpus.")
     if command.gpus > 0:
         settings = replace(settings, device="cuda")
     n_processes = command.gpus or launched

@@ -41,6 +41,8 @@ class Transfer:
     """COCO file whose boxes to use, found by file name; without, the pairs' own boxes, else whole images."""
     silhouettes: bool = False
     """Tell the models the silhouettes of the COCO file, where it has them; without, they find their own."""
+    device: str = "cpu"
+    """Where the models run: cpu, cuda, cuda:1."""
 
     def __call__(self, session: "Session") -> None:
         """Transfer, print and write everything."""
@@ -71,7 +73,9 @@ class Transfer:
             )
         if not self.images.is_dir():
             raise DatasetNotFoundError("a folder of images", f"no folder {self.images}", "Correct --images.")
-        models = {name: load_predictor(model_folder(text, session)) for name, text in named.items()}
+        models = {
+            name: load_predictor(model_folder(text, session), self.device) for name, text in named.items()
+        }
         work = PairTransfer(models, self.images, self.method, self.reference, self.boxes, self.silhouettes)
         results = []
         with StageProgress("transfer") as progress:

@@ -76,6 +76,17 @@ def remove_unfinished(directory: Path) -> None:
         remove_folder(path)
 
 
+def remove_shards(directory: Path) -> None:
+    """Delete a folder of shards, if there is one, once what they were for is written.
+
+    It is renamed first: a kill may leave all of the shards under their names or none, never half of one.
+    """
+    if directory.is_dir():
+        aside = directory.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}-{directory.name}")
+        os.replace(directory, aside)
+        remove_folder(aside)
+
+
 def _flush(path: Path) -> None:
     for item in [path, *path.rglob("*")] if path.is_dir() else [path]:
         if item.is_dir():

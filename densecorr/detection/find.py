@@ -77,7 +77,6 @@ class SilhouetteFinder:
         settings = self.settings
         found = self.detect(image, settings.prompt(category), settings.box_threshold, settings.text_threshold)
         xywh, score = self._select(found, known, image.shape, dropped)
-        source, _, original = record.image_id.partition("/")
         for (silhouette, expected), value in zip(self.segment(image, xywh), score, strict=True):
             area = float(silhouette.sum())
             if area < max(settings.min_area, 1.0):
@@ -85,7 +84,7 @@ class SilhouetteFinder:
                 continue
             records.append(
                 InstanceRecord(
-                    instance_id=f"{source}/sam/{original}/{first}",
+                    instance_id=f"{id_prefix(record.image_id)}{first}",
                     image_id=record.image_id,
                     category=category,
                     xywh=box_of_silhouette(silhouette),
@@ -139,6 +138,12 @@ class SilhouetteFinder:
         new = (shared <= self.settings.nms).all(axis=1)
         dropped["is a known instance"] += int((~new).sum())
         return xywh[new], score[new]
+
+
+def id_prefix(image_id: str) -> str:
+    """What the ids of an image's new instances begin with; a number follows."""
+    source, _, original = image_id.partition("/")
+    return f"{source}/sam/{original}/"
 
 
 def load_finder(settings: SilhouetteSettings, device: str = "cpu") -> SilhouetteFinder:

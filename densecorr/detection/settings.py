@@ -14,7 +14,8 @@ class SilhouetteSettings:
     Attributes:
         mode: "detect" looks for objects of the category in every image and fills absent silhouettes too; "missing" only
             fills, from the boxes that the data set has, and does without the detector.
-        detector: a GroundingDINO model.
+        detector: a GroundingDINO model; always empty with mode "missing", so that no licence is asked for what is not
+            used.
         segmenter: a SAM model.
         prompts: category to the words the detector is asked for, where the category's name is not good enough, such as
             {"tvmonitor": "a television screen"}.
@@ -37,7 +38,9 @@ class SilhouetteSettings:
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
 
     def __post_init__(self) -> None:
-        """Refuse thresholds that nothing, or everything, would pass."""
+        """Refuse thresholds that nothing, or everything, would pass; name no model that will not be used."""
+        if self.mode == "missing":
+            object.__setattr__(self, "detector", "")
         for name in ("box_threshold", "text_threshold", "nms"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:

@@ -86,6 +86,21 @@ def figure_row(
     return np.asarray(canvas)
 
 
+def stack_figures(figures: Sequence[UInt8[np.ndarray, "_h _w 3"]]) -> UInt8[np.ndarray, "H W 3"]:
+    """Pictures below each other on white, the widest as wide as the result.
+
+    Raises:
+        ImageError: no picture.
+    """
+    if not figures:
+        raise ImageError("at least one picture", "none", "Leave the figure out.")
+    width = max(figure.shape[1] for figure in figures)
+    pads = [((0, 0), (0, width - figure.shape[1]), (0, 0)) for figure in figures]
+    return np.concatenate(
+        [np.pad(figure, pad, constant_values=255) for figure, pad in zip(figures, pads, strict=True)]
+    )
+
+
 def _fit(text: str, font, width: int) -> str:  # noqa: ANN001 - PIL's font type depends on FreeType
     if font.getlength(text) <= width:
         return text

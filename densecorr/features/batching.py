@@ -47,8 +47,11 @@ def extract_all(
         free = torch.cuda.mem_get_info(device)[0]
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        yield from _extract(extractor, [first])
+        grids = list(
+            _extract(extractor, [first])
+        )  # before they are handed out: what is made of them does not count
         size = batch_that_fits(torch.cuda.max_memory_allocated(device) - before, free)
+        yield from grids
     while some := list(islice(waiting, size)):
         yield from _extract_in_halves(extractor, some) if on_gpu else _extract(extractor, some)
 

@@ -14,6 +14,7 @@ from ..hub import load_pretrained, model_folder
 from .placement import DTYPES, Precision, place_network
 from .protocol import check_divisible
 
+MAX_PREFIX = 16  # class and register tokens before the patches
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -64,7 +65,7 @@ def tokens_to_grid(
         found = f"a map of {tuple(tokens.shape[-2:])}"
     else:
         n_prefix = tokens.shape[1] - height * width
-        if n_prefix >= 0:
+        if 0 <= n_prefix <= MAX_PREFIX:
             return tokens[:, n_prefix:].transpose(1, 2).unflatten(2, (height, width)).contiguous()
         found = f"{tokens.shape[1]} tokens"
     raise FeatureError(
@@ -75,7 +76,7 @@ def tokens_to_grid(
 def load_patch_extractor(
     model: str, precision: Precision, device: str, offload: bool, stride: int | None = None
 ) -> PatchExtractor:
-    """A backbone by reference; its stride is `stride`, its configuration's patch size, or found by a trial.
+    """A backbone by reference; its stride is `stride`, or found by a trial.
 
     Raises:
         DependencyError: the model cannot be had.
@@ -85,7 +86,8 @@ def load_patch_extractor(
 
     network = load_pretrained(AutoModel, model)
     network = getattr(network, "vision_model", network)  # of a model of images and text, the part that sees
-    size = int(getattr(network.config, "image_size", 224) or 224)
+    size = getattr(network.config, "image_size", None) or 224
+    size = int(max(size)) if isinstance(size, list | tuple) else int(size)
     network = place_network(network, device, precision, offload)
     mean, std = read_normalisation(model)
     if stride is None:
@@ -98,10 +100,17 @@ def load_patch_extractor(
 def find_stride(extractor: PatchExtractor, size: int, name: str) -> int:
     """Pixels a cell, from what the network makes of a square image of `size` pixels."""
     blank = torch.zeros(1, 3, size, size, device=extractor._device, dtype=extractor._dtype)
-    out = extractor._network(blank, **extractor._options).last_hidden_state
+    try:
+        out = extractor._network(blank, **extractor._options).last_hidden_state
+    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise FeatureError(
+            f"a vision backbone that takes images: {name}",
+            f"{type(error).__name__}: {error}",
+            "Choose another model.",
+        ) from error
     side = out.shape[-1] if out.ndim == 4 else math.isqrt(out.shape[1])
     n_prefix = 0 if out.ndim == 4 else out.shape[1] - side**2
-    if size % side or n_prefix > 16:
+    if size % side or n_prefix > MAX_PREFIX:
         raise FeatureError(
             f"a patch grid that divides {size} pixels from {name}",
             f"an output of {tuple(out.shape)}",

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ..config import check_least
 from ..errors import SettingsError
 
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -28,6 +29,10 @@ class RunOn:
     batch: int = 0
     offload: bool = False
 
+    def __post_init__(self) -> None:
+        """Raise a SettingsError for a batch below 0."""
+        check_least(self, {"batch": 0})
+
 
 def check_device(device: str, precision: Precision = "fp32") -> torch.device:
     """The device by name.
@@ -45,6 +50,8 @@ def check_device(device: str, precision: Precision = "fp32") -> torch.device:
             f"{torch.cuda.device_count()} CUDA devices",
             "Use device = 'cpu', or install a CUDA build of torch.",
         )
+    if found.type not in ("cpu", "cuda") and not torch.get_device_module(found).is_available():
+        raise SettingsError(f"the device {device}", "none here", "Use device = 'cpu' or 'cuda'.")
     if found.type == "cpu" and precision == "fp16":
         raise SettingsError("fp32 or bf16 on a CPU", "fp16", "Correct `precision`, or run it on a GPU.")
     return found

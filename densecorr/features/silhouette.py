@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
 from ..errors import SettingsError
+from .placement import check_device
 from .protocol import check_divisible
 
 
@@ -42,10 +43,11 @@ class SilhouetteFeatures:
         """The extractor itself; `device` is where the images will be; there is no network to offload.
 
         Raises:
-            SettingsError: an odd stride (areas are summed at half resolution).
+            SettingsError: an odd stride (areas are summed at half resolution), or a device that is not here.
         """
         if self.stride < 2 or self.stride % 2:
             raise SettingsError("an even stride", str(self.stride), "Correct the extractor's stride.")
+        check_device(device)
         return SilhouetteExtractor(self, device)
 
 
@@ -60,7 +62,7 @@ class SilhouetteExtractor:
     def __call__(
         self, images: Float[Tensor, "B 3 H W"], silhouettes: Bool[Tensor, "B H W"], keys: list[str]
     ) -> Float[Tensor, "B C h w"]:
-        """C = rings x angles + 6 position + 1 distance + 8 gradient channels."""
+        """C = rings x angles + 6 position + 2 distance + 8 gradient channels."""
         check_divisible(images, self.stride)
         return torch.stack(
             [self._describe(image, mask) for image, mask in zip(images, silhouettes, strict=True)]

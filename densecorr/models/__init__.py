@@ -3,7 +3,8 @@
 from .cse import CseModel, CseModelSettings
 from .decoder import DecoderBackbone
 from .prediction import DensePrediction
-from .predictor import Predictor, load_predictor
+from .predictor import Predictor
+from .stored import load_predictor
 from .unet import UNetBackbone
 
 __all__ = [

@@ -1,9 +1,10 @@
 """SHIC's backbone: a frozen encoder's feature grid in, a finer feature map out of a small CNN (Sec. 3.4)."""
 
 import math
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -78,3 +79,17 @@ def needs_silhouettes(encoder: Any) -> bool:
     if not is_dataclass(encoder) or isinstance(encoder, type):
         return False
     return any(needs_silhouettes(getattr(encoder, f.name)) for f in fields(encoder))
+
+
+def runnable_on(encoder: Any, device: torch.device) -> Any:
+    """An extractor's settings for use on a device: on a CPU with fp32 in place of fp16, in its parts too."""
+    if device.type != "cpu":
+        return encoder
+    changed: dict[str, Any] = {}
+    for f in fields(encoder):
+        value = getattr(encoder, f.name)
+        if f.name == "precision" and value == "fp16":
+            changed[f.name] = "fp32"
+        elif is_dataclass(value):
+            changed[f.name] = runnable_on(value, device)
+    return replace(encoder, **changed)

@@ -5,30 +5,23 @@ prediction = model.predict(read_image("photo.jpg"), xywh=(40, 30, 200, 320))
 prediction.overlay(read_image("photo.jpg"), model.colors)
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, grid_sample, interpolate
 
-from ..config import from_jsonable
-from ..errors import ArtifactError, FeatureError
+from ..errors import FeatureError
 from ..features import FeatureExtractor
 from ..images import CropFrame, crop_frame, crop_image, crop_mask, from_crop, to_crop, uncrop_mask
 from ..matching import nearest_vertices
-from .cse import CseModel, CseModelSettings
-from .decoder import DecoderBackbone, needs_silhouettes
+from .cse import CseModel
+from .decoder import DecoderBackbone, needs_silhouettes, runnable_on
 from .prediction import DensePrediction
-
-SURFACE_FILE = "surface.safetensors"
 
 
 @dataclass(frozen=True)
@@ -47,13 +40,23 @@ class Predictor:
     On a symmetric template it looks at each crop and its mirror image and averages the scores: pixel u matches x as
     well as its flip u_F matches x_F (SHIC Sec. 3.4). Joining both embeddings does that, since
     <[e(u), e_F(u_F)], [E_x, E_xF]> / 2 is the mean of the two scores.
+
+    Networks and surface lie on the device; what goes in and comes out lies in main memory.
     """
 
-    def __init__(self, model: CseModel, surface: dict[str, Tensor], config: dict[str, Any]) -> None:
-        self._model = model.eval()
+    def __init__(
+        self,
+        model: CseModel,
+        surface: dict[str, Tensor],
+        config: dict[str, Any],
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        self._model = model.eval().to(self.device)
         self.config = config
         self.colors = surface["colors"].numpy()
         self.settings = model.settings
+        surface = {name: tensor.to(self.device) for name, tensor in surface.items()}
         with torch.no_grad():
             self._full = model.vertex_embedding(surface["basis"]).contiguous()
             self._coarse = model.vertex_embedding().contiguous()
@@ -79,17 +82,19 @@ class Predictor:
             FeatureError: the encoder describes silhouettes, and there is none.
         """
         frame = crop_frame(xywh, self.settings.crop_size, self.settings.padding)
-        crop = torch.from_numpy(crop_image(image, frame)).permute(2, 0, 1)[None].float() / 255
+        pixels = torch.from_numpy(crop_image(image, frame)).to(self.device)
+        crop = pixels.permute(2, 0, 1)[None].float() / 255
         if self._model.reads_grids:
-            return Embedded(*self._decode(crop, self._mask(silhouette, frame)), frame, silhouette)
+            pixel, logit = self._decode(crop, self._mask(silhouette, frame).to(self.device))
+            return Embedded(pixel.cpu(), logit.cpu(), frame, silhouette)
         _, logit = self._look(crop, torch.zeros_like(crop[:, 0]))
         if silhouette is None:
             side = crop.shape[-1]
             hint = interpolate(logit[None, None].sigmoid(), size=(side, side), mode="bilinear")[:, 0] * 2 - 1
         else:
-            hint = torch.from_numpy(crop_mask(silhouette, frame))[None].float() * 2 - 1
+            hint = torch.from_numpy(crop_mask(silhouette, frame)).to(self.device)[None].float() * 2 - 1
         pixel, _ = self._look(crop, hint)
-        return Embedded(pixel, logit, frame, silhouette)
+        return Embedded(pixel.cpu(), logit.cpu(), frame, silhouette)
 
     def _look(
         self, crop: Float[Tensor, "1 3 S S"], hint: Float[Tensor, "1 S S"]
@@ -103,11 +108,11 @@ class Predictor:
 
     @cached_property
     def encoder(self) -> FeatureExtractor:
-        """The frozen encoder of a model with a decoder, loaded when it is first needed."""
+        """The frozen encoder of a model with a decoder, loaded when it is first needed; without fp16 on a CPU."""
         backbone = self.settings.backbone
         if not isinstance(backbone, DecoderBackbone) or backbone.encoder is None:
             raise FeatureError("a model with an encoder", backbone.kind, "Only a decoder has one.")
-        return backbone.encoder.load("cpu")
+        return runnable_on(backbone.encoder, self.device).load(str(self.device))
 
     @property
     def needs_silhouettes(self) -> bool:
@@ -164,7 +169,7 @@ class Predictor:
     ) -> tuple[Int[np.ndarray, " P"], Bool[np.ndarray, " P"]]:
         """At full-image pixels: the vertex, and whether the pixel lies in the silhouette, given or found."""
         sampled = _sample(torch.cat([embedded.pixel, embedded.logit[None]]), xy, embedded.frame)
-        vertex = nearest_vertices(sampled[:, :-1].contiguous(), self._full).numpy()
+        vertex = nearest_vertices(sampled[:, :-1].contiguous().to(self.device), self._full).cpu().numpy()
         if embedded.silhouette is None:
             return vertex, (sampled[:, -1] >= 0).numpy()
         at = np.rint(xy).astype(np.int64)
@@ -193,10 +198,11 @@ class Predictor:
         All pixels compete when none is foreground.
         """
         xy, pixel = self.foreground(embedded)
+        pixel = pixel.to(self.device)
         scale = 1.0 / self.settings.temperature
         total = (pixel @ self._coarse.T * scale).logsumexp(dim=1)
-        log_p = self._full[torch.from_numpy(vertices)] @ pixel.T * scale - total
-        return xy[log_p.argmax(dim=1).numpy()]
+        log_p = self._full[torch.from_numpy(vertices).to(self.device)] @ pixel.T * scale - total
+        return xy[log_p.argmax(dim=1).cpu().numpy()]
 
     @torch.no_grad()
     def foreground(self, embedded: Embedded) -> tuple[Float[np.ndarray, "N 2"], Float[Tensor, "N E"]]:
@@ -215,63 +221,13 @@ class Predictor:
     @property
     def vertex_embedding(self) -> Float[Tensor, "K E"]:
         """Embeddings of the training level's vertices, to which pixel embeddings compare by inner product."""
-        return self._coarse
+        return self._coarse.cpu()
 
     def _foreground_cells(self, embedded: Embedded) -> Bool[Tensor, " cells"]:
         if embedded.silhouette is None:
             return embedded.logit.flatten() >= 0
         mask = torch.from_numpy(crop_mask(embedded.silhouette, embedded.frame))[None].float()
         return adaptive_avg_pool2d(mask, embedded.logit.shape[-1])[0].flatten() >= 0.5
-
-
-def write_surface(
-    folder: Path,
-    basis: Float[np.ndarray, "V M"],
-    colors: UInt8[np.ndarray, "V 3"],
-    mirror: Int[np.ndarray, " V"] | None = None,
-    mirror_coarse: Int[np.ndarray, " K"] | None = None,
-) -> None:
-    """Keep what a model needs of its template beside it, so that it can be used on its own.
-
-    The (scaled) eigenbasis and the colours; of a symmetric template also the mirror vertices, at full resolution and at
-    the training level.
-    """
-    arrays = {"basis": basis, "colors": colors}
-    if mirror is not None and mirror_coarse is not None:
-        arrays |= {"mirror": mirror, "mirror_coarse": mirror_coarse}
-    tensors = {name: torch.from_numpy(np.array(array, order="C")) for name, array in arrays.items()}
-    save_file(tensors, folder / SURFACE_FILE)
-
-
-def load_predictor(folder: Path | str) -> Predictor:
-    """The model of a `train` artifact's folder.
-
-    Raises:
-        ArtifactError: the folder holds no whole model.
-    """
-    import json
-
-    folder = Path(folder)
-    config = _read_part(folder / "config.json", lambda path: json.loads(path.read_text()))
-    surface = _read_part(folder / SURFACE_FILE, load_file)
-    tensors = _read_part(folder / "model.safetensors", load_file)
-    if "model" not in config.get("train", {}) or "basis" not in tensors:
-        raise ArtifactError("a trained model's folder", str(folder), "Name a `train` artifact.")
-    settings = from_jsonable(CseModelSettings, config["train"]["model"])
-    first = tensors.get("backbone.layers.0.0.weight")  # of a decoder: its input's channels are the encoder's
-    channels = None if first is None else first.shape[1]
-    model = CseModel(settings, torch.zeros_like(tensors["basis"]) + 1.0, channels)
-    model.load_state_dict(tensors)
-    return Predictor(model, surface, config)
-
-
-def _read_part(path: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return read(path)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ArtifactError(
-            "a trained model's folder", f"{path} ({error})", "Name a `train` artifact."
-        ) from error
 
 
 def _sample(

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from ..errors import ArtifactError, EmptyInstanceError
 from ..records import LabelRecord
+from ..view_matching import Pooling
 
 SIGNALS = ("score", "margin", "cycle", "mean score", "mean margin", "mean cycle", "view lead")
 _SIGN = np.array([-1.0, -1.0, 1.0, -1.0, -1.0, 1.0, -1.0])  # a high score is good, a long cycle bad
@@ -30,12 +31,16 @@ class Calibration:
         weights: (14,) of the ranks in [0, 1] and of their tails; none is negative.
         risk: (T,) weighted sums, rising.
         error: (T,) the expected error at each.
+        pooling: of the labels it was fitted on; others mean something else by their scores.
+        azimuths: of the views they were matched to.
     """
 
     knots: tuple[tuple[float, ...], ...]
     weights: tuple[float, ...]
     risk: tuple[float, ...]
     error: tuple[float, ...]
+    pooling: Pooling = "max"
+    azimuths: tuple[tuple[float, float], ...] = ()
 
 
 def label_signals(label: LabelRecord, side: float) -> Float[np.ndarray, "P 7"]:

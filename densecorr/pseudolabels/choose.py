@@ -48,10 +48,11 @@ def choose_variant(
     candidates = variants(settings.azimuths)
     errors: list[list[float]] = [[] for _ in candidates]
     for scores in scored:
+        kept = {azimuths: restrict(scores, azimuths) for azimuths in {v.azimuths for v in candidates}}
         for index, variant in enumerate(candidates):
-            kept = restrict(scores, variant.azimuths)
             rule = replace(settings, pooling=variant.pooling, points=POINTS, candidates=1)
-            labels = label_instance(kept, geodesics, diameter, rule, np.random.default_rng(settings.seed))
+            rng = np.random.default_rng(settings.seed)
+            labels = label_instance(kept[variant.azimuths], geodesics, diameter, rule, rng)
             errors[index].append(float(labels.cycle_px.mean() * scores.frame.scale / scores.frame.size))
     if not errors[0]:
         raise EmptyInstanceError("an instance with a silhouette", "none", "Check the data set's silhouettes.")

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
 
+from ..config import check_least
 from ..errors import SettingsError
 from ..features import FeatureExtractor
 from ..features.batching import Picture, extract_all
@@ -40,7 +41,7 @@ class ZeroShotSettings:
         margin_radius: share of the template's diameter; the margin is the best score less the best one farther
             away.
         candidates: how many vertices are kept a point, with their scores, for a reviewer to choose from.
-        precision: of the products; 'bf16' is quicker on a GPU, its best candidates are compared in float32.
+        precision: of the features in the products; 'bf16' is quicker on a GPU.
         seed: of the choice of points.
     """
 
@@ -53,6 +54,12 @@ class ZeroShotSettings:
     candidates: int = 1
     precision: MatchPrecision = "fp32"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise a SettingsError for numbers that mean nothing."""
+        check_least(
+            self, {"points": 0, "crop_size": 1, "candidates": 1, "margin_radius": 0.0, "padding": -0.45}
+        )
 
 
 @dataclass(frozen=True)
@@ -160,11 +167,17 @@ def score_instance(
     return score_crop(crop, grid, extractor.stride, views, settings.precision)
 
 
-def narrow(scores: InstanceScores, pooling: Pooling) -> tuple[InstanceScores, Pooling]:
-    """For 'best' pooling, the one view that fits the whole instance best, and 'max'; else everything as it is."""
+def narrow(
+    scores: InstanceScores, pooling: Pooling, fit: Float[np.ndarray, " n_views"] | None = None
+) -> tuple[InstanceScores, Pooling]:
+    """For 'best' pooling, the one view that fits the whole instance best, and 'max'; else everything as it is.
+
+    `fit` are the `view_scores`, if they are known.
+    """
     if pooling != "best":
         return scores, pooling
-    chosen = np.array([int(np.argmax(view_scores(scores.similarity)))])
+    fit = view_scores(scores.similarity) if fit is None else fit
+    chosen = np.array([int(np.argmax(fit))])
     return replace(scores, similarity=scores.similarity.select(chosen)), "max"
 
 
@@ -182,8 +195,9 @@ def label_instance(
     """
     if settings.pooling == "auto":
         raise SettingsError("a pooling chosen by `choose_variant`", "'auto'", "Call it first.")
-    lead = view_lead(view_scores(scores.similarity), scores.views.angles)
-    scores, pooling = narrow(scores, settings.pooling)
+    fit = view_scores(scores.similarity)
+    lead = view_lead(fit, scores.views.angles)
+    scores, pooling = narrow(scores, settings.pooling, fit)
     picked = pick_points(len(scores.centers), settings.points, rng)
     device = scores.views.rows.device
     far = outside_ball(geodesics, settings.margin_radius * diameter)

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from ..errors import DependencyError, FeatureError, SettingsError
 from ..features.placement import DTYPES, check_device
-from ..hub import load_pretrained
+from ..hub import is_local, load_pretrained
 from ..rendering.rasterize import Fragments, vertex_map
 from .backgrounds import crop_background, draw_scene, list_backgrounds
 from .conditions import DepthCondition, blend_depths
@@ -41,7 +42,9 @@ def load_painter(
     """The networks on their device; see `ControlNetGenerator.load`."""
     target = check_device(device, settings.precision)
     files = list_backgrounds(backgrounds) if backgrounds else ()
-    depth = load_depth_estimator(settings.depth_model, device, settings.precision, settings.depth_side)
+    depth = load_depth_estimator(
+        settings.depth_model, device, settings.precision, settings.depth_side, offload
+    )
     pipeline = load_pipeline(settings)
     if offload and target.type != "cpu":
         pipeline.enable_model_cpu_offload(device=target)
@@ -70,17 +73,10 @@ def load_pipeline(settings: ControlNetGenerator) -> Any:
         )
     }
     networks["controlnet"] = load_pretrained(ControlNetModel, settings.controlnet)
-    checker = {"safety_checker": None, "feature_extractor": None}
+    check_fit(settings, networks["unet"], networks["controlnet"])
+    checker: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
     if settings.safety_checker:
-        from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
-        from transformers import CLIPImageProcessorPil
-
-        networks["safety_checker"] = load_pretrained(
-            StableDiffusionSafetyChecker, settings.model, "safety_checker"
-        )
-        checker = {
-            "feature_extractor": load_pretrained(CLIPImageProcessorPil, settings.model, "feature_extractor")
-        }
+        networks["safety_checker"], checker["feature_extractor"] = load_safety_checker(settings.model)
     dtype = DTYPES[settings.precision]
     placed = {name: network.eval().requires_grad_(False).to(dtype) for name, network in networks.items()}
     pipeline = StableDiffusionControlNetPipeline(
@@ -91,6 +87,40 @@ def load_pipeline(settings: ControlNetGenerator) -> Any:
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def check_fit(settings: ControlNetGenerator, unet: Any, controlnet: Any) -> None:
+    """Raise a SettingsError unless the ControlNet was made for this kind of Stable Diffusion."""
+    for name in ("cross_attention_dim", "block_out_channels"):
+        wanted, found = unet.config[name], controlnet.config[name]
+        if wanted != found:
+            raise SettingsError(
+                f"a ControlNet that fits {settings.model} ({name} {wanted})",
+                f"{settings.controlnet} ({name} {found})",
+                "Name one that was trained for this version of Stable Diffusion.",
+            )
+
+
+def load_safety_checker(model: str) -> tuple[Any, Any]:
+    """The checker that comes with a Stable Diffusion, and what prepares images for it.
+
+    Raises:
+        DependencyError: it is not there; the message also says how it is fetched, as a model comes without it.
+    """
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+    from transformers import CLIPImageProcessorPil
+
+    try:
+        return (
+            load_pretrained(StableDiffusionSafetyChecker, model, "safety_checker"),
+            load_pretrained(CLIPImageProcessorPil, model, "feature_extractor"),
+        )
+    except DependencyError as error:
+        if is_local(model):
+            raise
+        expected, received, remedy = error.args
+        how = f"The safety checker: `densecorr models fetch --safety-checker {model}`."
+        raise DependencyError(expected, received, f"{remedy} {how}") from error
 
 
 class ControlNetPainter:
@@ -130,7 +160,11 @@ class ControlNetPainter:
         return Plan(index, view, fragments, condition, prompt, name)
 
     def _draw(self, plans: list[Plan], seed: int) -> list[tuple[UInt8[np.ndarray, "S S 3"], bool]]:
-        """An image a plan, and whether the safety checker flags it."""
+        """An image a plan, and whether the safety checker flags it.
+
+        Raises:
+            FeatureError: values that are not finite.
+        """
         if not plans:
             return []
         settings = self._settings
@@ -148,6 +182,10 @@ class ControlNetPainter:
             generator=generators,
             output_type="np",
         )
+        if not np.isfinite(result.images).all():
+            raise FeatureError(
+                "finite images", "NaN or infinity", "Set generator.precision = 'fp32' or 'bf16'."
+            )
         images = np.rint(np.clip(result.images, 0, 1) * 255).astype(np.uint8)
         flags = result.nsfw_content_detected or [False] * len(plans)
         return [(image, bool(flag)) for image, flag in zip(images, flags, strict=True)]

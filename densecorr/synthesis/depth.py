@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from ..errors import FeatureError, SettingsError
+from ..features.patches import IMAGENET_MEAN, IMAGENET_STD
 from ..features.placement import DTYPES, Precision, place_network, resize_images
 from ..hub import load_pretrained
 
 PATCH = 14
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class DepthEstimator:
@@ -31,7 +31,8 @@ class DepthEstimator:
         """
         pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
         pixels = resize_images(pixels, self._side, self._side)
-        pixels = (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+        mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+        pixels = (pixels - mean) / std
         found = self._network(pixels.to(self._device, self._dtype)).predicted_depth[:, None].float().cpu()
         depth = resize_images(found, *image.shape[:2])[0, 0].numpy()
         if not np.isfinite(depth).all():
@@ -40,9 +41,15 @@ class DepthEstimator:
 
 
 def load_depth_estimator(
-    model: str, device: str = "cpu", precision: Precision = "fp32", side: int = 518
+    model: str,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+    side: int = 518,
+    offload: bool = False,
 ) -> DepthEstimator:
     """Depth Anything, or another model of transformers that predicts inverse depth, ready on a device.
+
+    `offload` keeps its weights in main memory until they are used.
 
     Raises:
         DependencyError: the model cannot be had.
@@ -61,4 +68,4 @@ def load_depth_estimator(
             f"{model}, which predicts metres",
             "Use Depth Anything without 'Metric' in its name.",
         )
-    return DepthEstimator(place_network(network, device, precision), device, precision, side)
+    return DepthEstimator(place_network(network, device, precision, offload), device, precision, side)

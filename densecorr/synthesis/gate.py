@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from ..errors import SettingsError
+from ..images import silhouette_iou
 from .conditions import DepthCondition
 from .generated import Verdict
 
@@ -81,9 +82,3 @@ def estimate_silhouette(
     nearest = distance_transform_edt(~condition.silhouette, return_distances=False, return_indices=True)
     template = condition.depth[tuple(nearest)]  # pyright: ignore[reportArgumentType] scipy's stub: also a pair
     return np.abs(scaled - template) < np.abs(scaled - condition.background)
-
-
-def silhouette_iou(a: Bool[np.ndarray, "H W"], b: Bool[np.ndarray, "H W"]) -> float:
-    """Intersection over union; 1 for two empty masks."""
-    union = int((a | b).sum())
-    return float((a & b).sum() / union) if union else 1.0

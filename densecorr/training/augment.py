@@ -110,13 +110,6 @@ def with_flip(change: Change) -> Float[Tensor, "B 2 2"]:
     return change.forward * torch.stack([sign, torch.ones_like(sign)], dim=1)[:, None]
 
 
-def augment(
-    batch: Batch, mirror: Int[Tensor, " K"], settings: Augmentation, generator: torch.Generator
-) -> Batch:
-    """One random similarity, flip and colour change an image; points that leave the crop lose their label."""
-    return apply_change(batch, mirror, draw_change(len(batch.images), settings, generator))
-
-
 def apply_change(batch: Batch, mirror: Int[Tensor, " K"], change: Change) -> Batch:
     """The batch after a change; where the hint tells the silhouette, `known` turns False: finding it is no task."""
     images, silhouettes = change_pixels(batch.images, batch.silhouettes, change)

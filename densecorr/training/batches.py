@@ -1,6 +1,5 @@
 """Batches as a function of examples, seed and step alone: a killed run draws what it would have drawn."""
 
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -92,10 +91,9 @@ def _encoded(
     encoding = examples.encoding
     variant = variant % encoding.settings.variants
     read = [encoding.read(int(examples.row[i]), int(v)) for i, v in zip(rows, variant, strict=True)]
-    side = 1 if mirrored else 0
-    first, second = (
+    first, *second = (
         torch.stack([one[0][int(f) ^ k] for one, f in zip(read, flip, strict=True)]).float()
-        for k in (0, side)
+        for k in ((0, 1) if mirrored else (0,))
     )
     check_features(first, [encoding.ids[int(examples.row[i])] for i in rows])
     affine = torch.stack([one[1] for one in read]).float()
@@ -104,7 +102,7 @@ def _encoded(
     at = xy @ affine[:, :, :2].transpose(1, 2) + affine[:, None, :, 2]
     at = (at + 0.5) * (2 / encoding.settings.crop_size) - 1
     at = torch.where(flip[:, None, None], at * torch.tensor([-1.0, 1.0]), at)
-    batch = Batch(
+    return Batch(
         first,
         share,
         torch.tensor([one[3] for one in read]),
@@ -112,8 +110,8 @@ def _encoded(
         at,
         moved_labels(vertex, at, flip, mirror),
         weight,
+        *second,
     )
-    return replace(batch, mirrored=second) if mirrored else batch
 
 
 def check_features(grids: Float[Tensor, "B C h w"], ids: list[str]) -> None:

@@ -23,6 +23,7 @@ from ..errors import ArtifactError, FeatureError, SettingsError
 from ..features import DinoV2Features, FeatureExtractor, Features
 from ..features.batching import Picture, extract_all
 from ..features.protocol import check_finite
+from ..hub import pinned_reference, with_models
 from ..images import CropFrame, crop_frame, crop_image, crop_mask, to_crop
 from .augment import Augmentation, Change, change_pixels, draw_change
 
@@ -159,9 +160,9 @@ def full_to_crop(frame: CropFrame, change: Change) -> Float[Tensor, "B 2 3"]:
 def write_info(
     folder: Path, settings: EncodeSettings, ids: list[str], instances_a_shard: int, stride: int
 ) -> None:
-    """`encode.json`: what is needed to read the shards, written last."""
+    """`encode.json`: what is needed to read the shards, written last; a model of a hub is named by its commit."""
     info = {
-        "settings": to_jsonable(settings),
+        "settings": to_jsonable(with_models(settings, pinned_reference)),
         "stride": stride,
         "instances_a_shard": instances_a_shard,
         "instances": ids,

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 
 from ..errors import SettingsError
+from ..hub import pinned_reference, with_models
 from ..models import CseModelSettings, DecoderBackbone
 from .augment import Batch
 from .batches import indices_at, sample_batch
@@ -99,9 +100,10 @@ def encoded_model(
     Raises:
         SettingsError: the backbone names another encoder.
     """
-    if backbone.encoder not in (None, encoded.features):
+    named = with_models(backbone.encoder, pinned_reference)  # as the encoding names its own
+    if named not in (None, encoded.features):
         raise SettingsError(
-            f"images encoded by {backbone.encoder}",
+            f"images encoded by {named}",
             str(encoded.features),
             "Encode all with the same settings, and leave model.backbone.encoder out.",
         )
@@ -139,13 +141,3 @@ def make_batches(
         )
         for examples, size, mirrored in sources
     ]
-
-
-def check_device(name: str) -> torch.device:
-    """The device by name; a SettingsError if it is CUDA and there is none."""
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise SettingsError(
-            "a CUDA device", "none here", "Set device = 'cpu', or install a CUDA build of torch."
-        )
-    return device

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SettingsError
+from ..features import placement
 from .settings import Precision
-
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @runtime_checkable
@@ -53,7 +52,7 @@ class OneProcess:
 
     def __init__(self, device: torch.device, precision: Precision) -> None:
         self.device = device
-        self._dtype = _DTYPES.get(resolve_precision(precision, device))
+        self._dtype = placement.DTYPES[resolve_precision(precision, device)]
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype is torch.float16)
 
     def prepare(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Callable:
@@ -65,7 +64,7 @@ class OneProcess:
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Autocast to half precision, if asked for."""
-        return torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not None)
+        return torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32)
 
     def step(self, loss: Tensor, clip: float) -> Tensor:
         """Gradients, clipping, one step; where scaled gradients overflow, the step is left out."""
@@ -186,7 +185,7 @@ def part_of(n: int, processes: Processes) -> slice:
     return slice(processes.rank * n // processes.count, (processes.rank + 1) * n // processes.count)
 
 
-def resolve_precision(precision: Precision, device: torch.device) -> Precision:
+def resolve_precision(precision: Precision, device: torch.device) -> placement.Precision:
     """The precision that 'auto' stands for on a device.
 
     Raises:

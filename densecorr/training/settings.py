@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
+from ..config import check_least
 from ..losses import Loss, ShicLoss
 from ..models import CseModelSettings
 from .augment import Augmentation
@@ -51,6 +52,13 @@ class TrainSettings:
     model: CseModelSettings = field(default_factory=CseModelSettings)
     loss: Loss = field(default_factory=ShicLoss)
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        """Raise a SettingsError for numbers that mean nothing."""
+        check_least(
+            self, {"batch_size": 1, "synthetic_batch": 0, "points": 1, "log_every": 1, "checkpoint_every": 1}
+        )
+        check_least(self, {"epochs": 0, "steps": 0 if self.epochs else 1})
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "shic-cpu": {},

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 
 from ..errors import TrainingError
+from ..features.placement import check_device
 from ..losses.shic import is_finite
 from ..models import CseModel
 from .checkpoints import load_training_state, save_model, save_training_state
 from .collapse import SideCounter, collapse_warning, summarise_sides
 from .examples import EncodedExamples, Examples
-from .prepare import Say, TrainingLevel, check_batches, check_device, make_batches, resolve_settings
+from .prepare import Say, TrainingLevel, check_batches, make_batches, resolve_settings
 from .processes import OneProcess, Processes
 from .score import score_batches
 from .settings import TrainSettings, learning_rate_at
@@ -89,9 +90,10 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(step, settings)
             # dropout's: a run that was killed drops what it would have dropped
-            torch.manual_seed(settings.seed * 1_000_003 + step + processes.rank)
+            torch.manual_seed((settings.seed * 1_000_003 + step) * processes.count + processes.rank)
             parts = batches.result()
-            batches = ahead.submit(batches_at, step + 1)
+            if step + 1 < settings.steps:
+                batches = ahead.submit(batches_at, step + 1)
             scored = score_batches(network, model, parts, processes, settings.loss.equivariance > 0)
             counts = sides.count(scored[0])
             terms = settings.loss(

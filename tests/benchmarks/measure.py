@@ -26,6 +26,21 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """Bytes instead of seconds: ours, measured by a call, against a baseline's number.
+
+    Attributes:
+        ours: gives the bytes.
+        baseline: bytes.
+        at_most: largest allowed ratio ours / baseline.
+    """
+
+    ours: Callable[[], int]
+    baseline: int
+    at_most: float
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """One piece of work, prepared and ready to run.
 
@@ -38,6 +53,7 @@ class Benchmark:
         rounds: how many times each is timed; in every round, each runs once.
         first_seconds: a baseline that can be taken only once, such as the first run of a pipeline.
         peak_mb: memory of the last call of ours, where it ran in another process.
+        sizes: bytes to compare; then no time is taken.
     """
 
     ours: Callable[[], object]
@@ -48,6 +64,7 @@ class Benchmark:
     rounds: int = 5
     first_seconds: float | None = None
     peak_mb: Callable[[], float] | None = None
+    sizes: Sizes | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,8 @@ class Row:
 
 def measure(name: str, benchmark: Benchmark) -> tuple[list[Row], dict[str, list[float]]]:
     """Check the answers, then take memory and times; the rows, and all times by what was timed."""
+    if benchmark.sizes is not None:
+        return [size_row(name, benchmark.sizes)], {}
     peak = measure_peak(benchmark)
     benchmark.check()
     calls = {"ours": benchmark.ours} | {c.name: c.baseline for c in benchmark.comparisons}
@@ -77,6 +96,15 @@ def measure(name: str, benchmark: Benchmark) -> tuple[list[Row], dict[str, list[
     if not rows:
         rows = [make_row(name, benchmark, ours, benchmark.first_seconds, peak, None)]
     return rows, times
+
+
+def size_row(name: str, sizes: Sizes) -> Row:
+    """The row of a comparison of bytes; its name says how many they are."""
+    ours = sizes.ours()
+    ratio = ours / sizes.baseline
+    target = f"{1 / sizes.at_most:.0f}x smaller"
+    label = f"{name} ({ours:,} against {sizes.baseline:,} bytes: {1 / ratio:.0f}x)"
+    return Row(label, None, None, round(ratio, 6), None, target, ratio <= sizes.at_most)
 
 
 def interleave(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

@@ -12,6 +12,8 @@ BENCHMARKS: dict[str, tuple[str, str, tuple[object, ...]]] = {
     # vertices, numbers a cell, cells, views, float16 rows, largest ratio
     "zero-shot-matching": ("zero_shot_matching", "prepare", (5_000, 768, 900, 72, False, 0.7)),
     "zero-shot-matching-fused": ("zero_shot_matching", "prepare", (27_554, 3_968, 500, 4, True, 1.3)),
+    "label-storage-fused": ("label_storage", "prepare", (3_968,)),
+    "label-storage-dinov2": ("label_storage", "prepare", (768,)),
     "diffusion-early-exit": ("diffusion_exit", "prepare", ()),
     "fragment-views": ("fragment_views", "prepare", ()),
     "training-step": ("training_step", "prepare", ()),

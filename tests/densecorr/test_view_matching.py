@@ -210,24 +210,44 @@ def test_unseen_vertices_and_cells_without_a_vertex_never_win() -> None:
             assert seen[found.vertex[:, 0]].all()
 
 
-def test_bfloat16_finds_the_same_vertices_and_exact_scores() -> None:
-    """Many cells of nearly the same score: bfloat16 alone cannot tell them apart, its candidates can."""
+@pytest.mark.parametrize("offset", [0.0, 3.0])
+def test_bfloat16_is_nearly_float32_in_all_that_is_kept(offset: float) -> None:
+    """With a common offset all cosines are near 1, where a product rounded to bfloat16 would say little."""
     rng = np.random.default_rng(5)
-    n, c = 2000, 64
-    rows = torch.nn.functional.normalize(torch.from_numpy(rng.normal(size=(n, c))).float(), dim=1)
-    cell = torch.arange(n)[None]
-    views = ViewFeatures(rows, np.array([0, n]), cell, torch.arange(n), np.arange(n), np.zeros((1, 2)))
+    n, c = 1500, 256
+    rows = torch.nn.functional.normalize(torch.from_numpy(rng.normal(size=(n, c)) + offset).float(), dim=1)
+    cell = torch.arange(n).reshape(3, n // 3) % n
+    starts, vertices = np.arange(4) * (n // 3), np.arange(n // 3)
+    views = ViewFeatures(rows, starts, cell, torch.arange(n) % (n // 3), vertices, np.zeros((3, 2)))
     noise = torch.from_numpy(rng.normal(size=(300, c))).float()
-    queries = torch.nn.functional.normalize(rows[rng.integers(n, size=300)] + 0.12 * noise, dim=1)
-    far = outside_ball(lambda k: np.ones((len(k), n)), 0.5)
-    full, half = (
-        match_vertices(Similarities(queries, views, precision), torch.arange(300), "max", far)
-        for precision in ("fp32", "bf16")
+    queries = torch.nn.functional.normalize(
+        rows[rng.integers(n, size=300)] + 0.05 * noise / (1 + offset), dim=1
     )
-    same = full.vertex == half.vertex
-    assert same.float().mean() >= 0.99
-    torch.testing.assert_close(full.score[same], half.score[same])
-    assert (full.margin - half.margin).abs().max() < 0.02
+    far = outside_ball(lambda k: np.ones((len(k), n // 3)), 0.5)
+    every = torch.arange(300)
+    for pooling in ("max", "mean"):
+        full, half = (Similarities(queries, views, precision) for precision in ("fp32", "bf16"))
+        first, second = (match_vertices(one, every, pooling, far, 3) for one in (full, half))
+        assert (first.vertex[:, 0] == second.vertex[:, 0]).float().mean() >= 0.99
+        torch.testing.assert_close(first.score[:, 0], second.score[:, 0], atol=1e-3, rtol=0)
+        torch.testing.assert_close(first.margin, second.margin, atol=2e-3, rtol=0)
+        back = [best_queries(one, pooling, first.vertex[:, 0]) for one in (full, half)]
+        assert (back[0] == back[1]).float().mean() >= 0.97
+    np.testing.assert_allclose(view_scores(full), view_scores(half), atol=1e-3)
+
+
+def test_many_rows_of_one_vertex_leave_room_for_the_next() -> None:
+    """The best cells all belong to one vertex: the next best are far down the list."""
+    plain = 400
+    owner = torch.cat([torch.zeros(plain, dtype=torch.int64), torch.arange(1, 6)])
+    cell = torch.full((1, 6), -1)
+    cell[0] = torch.tensor([0, *range(plain, plain + 5)])
+    views = ViewFeatures(
+        torch.zeros(len(owner), 1), np.array([0, len(owner)]), cell, owner, np.arange(6), np.zeros((1, 2))
+    )
+    scores = torch.linspace(1, 0, len(owner))[None].repeat(3, 1)
+    found = match_vertices(Similarities.known(scores, views), torch.arange(3), "max", None, 4)
+    assert found.vertex.tolist() == [[0, 1, 2, 3]] * 3
 
 
 @pytest.mark.gpu

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from densecorr.datasets.world_settings import WorldSettings
 from densecorr.errors import DependencyError, FeatureError, SettingsError, TrainingError
-from densecorr.features import DinoV2Features, SilhouetteFeatures
+from densecorr.features import DinoV2Features, RunOn, SilhouetteFeatures
 from densecorr.images import read_image
 from densecorr.models import CseModelSettings, DecoderBackbone, load_predictor
 from densecorr.synthesis import ProceduralGenerator
@@ -24,9 +24,11 @@ from flows.encode import Encode, estimate_bytes
 from flows.evaluate import Evaluate
 from flows.ingest import Ingest
 from flows.labelled import training_level
+from flows.predict import Predict
 from flows.presets import take_preset
 from flows.registry import load_stage
 from flows.reporting import collapse_notes
+from flows.session import Session
 from flows.stage import resolve_inputs, run_stage
 from flows.synthesise import Synthesise
 from flows.template import TemplateCommand
@@ -204,6 +206,15 @@ def test_a_decoder_is_scored_with_and_without_the_silhouette(made: SimpleNamespa
     report = made.store.path(made.run("evaluate", made.evaluate))
     methods = json.loads((report / "metrics.json").read_text())["methods"]
     assert {"trained on truth", "trained on truth, image only"} <= set(methods)
+
+
+def test_models_run_where_the_command_says(made: SimpleNamespace, tmp_path: Path) -> None:
+    nowhere, model = "cuda:99", str(made.store.path(made.model))
+    with pytest.raises(SettingsError, match=nowhere):
+        made.run("evaluate", replace(made.evaluate, seed=1, run=RunOn(nowhere)))
+    image = next(made.store.path(made.world).rglob("*.png"))
+    with pytest.raises(SettingsError, match=nowhere):
+        Predict((image,), model, tmp_path / "out", device=nowhere)(Session(str(made.root / "store")))
 
 
 def test_an_encoder_of_silhouettes_needs_them(made: SimpleNamespace) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from densecorr.errors import DependencyError
 from densecorr.hub import named_models
+from densecorr.synthesis.controlnet_painter import load_safety_checker
 from flows import cli
 from flows.pipeline import read_pipeline
 from tests import tiny_models
@@ -165,3 +167,60 @@ def test_consent_given_on_the_command_line_reaches_the_lineage(
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("licences that bind this artifact: CC-BY-NC-4.0 (no commercial use) through")
     assert ", accepted 20" in last
+
+
+SD = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+CHECKED = """
+[stages.make]
+command = "synthesise"
+template = "quadruped"
+category = "horse"
+generator = {{ kind = "controlnet", controlnet = "{0}", depth_model = "{0}", safety_checker = {1} }}
+"""
+
+
+@pytest.fixture
+def stable_diffusion(hub: FakeHub) -> FakeHub:
+    """The hub with a Stable Diffusion and its safety checker: files that hold next to nothing."""
+    from safetensors.numpy import save
+
+    parts = ("unet", "vae", "text_encoder", "safety_checker")
+    files = {f"{part}/{name}": b"{}" for part in parts for name in ("config.json",)}
+    files |= {f"{part}/model.safetensors": save({}) for part in parts}
+    files |= {f"{part}/a.json": b"{}" for part in ("tokenizer", "scheduler", "feature_extractor")}
+    hub.models[SD] = files
+    return hub
+
+
+def checker_files(cache: Path) -> set[str]:
+    """Parts of the safety checker that are cached."""
+    found = (path.parent.name for path in cache.rglob("*") if path.suffix in (".json", ".safetensors"))
+    return {"safety_checker", "feature_extractor"} & set(found)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_safety_checker_that_a_pipeline_uses_is_fetched_with_it(
+    stable_diffusion: FakeHub, capsys: pytest.CaptureFixture[str], tmp_path: Path, asked: bool
+) -> None:
+    Path("p.toml").write_text(CHECKED.format(SMALL, str(asked).lower()))
+    assert cli.main(["models", "fetch", SD]) == 0
+    assert checker_files(tmp_path / "cache") == set()  # 1.2 GB that few use
+    assert cli.main(["models", "fetch", SMALL]) == 0
+    capsys.readouterr()
+    assert cli.main(["models", "check", "p.toml"]) == (2 if asked else 0)
+    assert (f"-> densecorr models fetch --again --safety-checker {SD}" in capsys.readouterr().out) is asked
+    assert cli.main(["models", "fetch", "p.toml"]) == 0
+    assert checker_files(tmp_path / "cache") == ({"safety_checker", "feature_extractor"} if asked else set())
+    assert cli.main(["models", "check", "p.toml"]) == 0
+
+
+def test_a_safety_checker_is_fetched_by_a_flag_that_its_absence_names(
+    stable_diffusion: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert cli.main(["models", "fetch", SD]) == 0
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(DependencyError, match=f"densecorr models fetch --safety-checker {SD}"):
+        load_safety_checker(SD)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
+    assert cli.main(["models", "fetch", "--safety-checker", SD, SMALL]) == 0
+    assert checker_files(tmp_path / "cache") == {"safety_checker", "feature_extractor"}

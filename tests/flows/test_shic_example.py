@@ -93,13 +93,16 @@ def test_the_example_itself_is_valid() -> None:
 def test_every_stage_leaves_what_it_should(made: dict[str, Path]) -> None:
     instances = read_instances(made["silhouettes"], "horse")
     assert len(instances) == 6
-    assert {item.instance.silhouette_source for item in instances} <= {"sam", None}
+    sources = {item.instance.silhouette_source for item in instances}
+    assert "sam" in sources
+    assert sources <= {"sam", None}
     labels = read_labels(made["pseudo-label"])
     assert labels
     for label in labels.values():
         assert label.expected_error is not None
         assert np.isfinite(label.expected_error).all()
-        assert {"orientation", "view_lead", "probably_mirrored"} & set(label.extra)
+        assert "probably_mirrored" in label.extra
+    assert any("view_lead" in label.extra for label in labels.values())
     assert (made["train"] / "model.safetensors").is_file()
     assert (made["evaluate"] / "report.html").is_file()
     reliability = json.loads((made["calibrate"] / "reliability.json").read_text())
@@ -113,7 +116,7 @@ def test_artifacts_say_which_models_they_were_made_with(made: dict[str, Path]) -
     }
     assert models == {
         "features": {"dinov2", "sd"},
-        "silhouettes": {"grounding-dino", "sam"},
+        "silhouettes": {"sam"},
         "synthesise": {"sd", "controlnet", "depth"},
         "encode": {"dinov2"},
         "train": {"dinov2"},

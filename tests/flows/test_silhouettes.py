@@ -12,7 +12,8 @@ import pytest
 from densecorr.datasets import CocoSettings
 from densecorr.detection import SilhouetteSettings, find
 from densecorr.detection.grounding_dino import Detections
-from densecorr.errors import EmptyInstanceError, SettingsError
+from densecorr.errors import EmptyInstanceError, FeatureError, SettingsError
+from densecorr.hub import named_models
 from densecorr.images import read_image, write_png
 from flows.export import Export
 from flows.ingest import STAGE as INGEST
@@ -23,6 +24,8 @@ from flows.silhouettes import STAGE, Silhouettes
 from flows.stage import run_stage
 from storage.artifacts import Store
 from storage.datasets import read_instances
+from storage.filesystem import remove_folder
+from storage.shards import finished_shards
 from storage.tables import read_table
 from tests import tiny_detectors
 
@@ -310,3 +313,72 @@ def test_tiny_networks_run_through_the_stage(photos: Path, store: Store, tmp_pat
     assert summary(out)["images_skipped"] == 0
     for item in read_instances(out, "horse"):
         assert item.silhouette().any()
+
+
+def test_a_network_that_answers_with_nan_stops_the_run_and_finished_shards_stay(
+    photos: Path, store: Store, bright: Bright, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.silhouettes.IMAGES_A_SHARD", 2)
+    dataset, detect = ingest(photos, store, []), bright.detect
+
+    def overflow(*given: object) -> Detections:
+        if bright.n_images == 3:
+            raise FeatureError("finite scores", "NaN", "Set precision = 'fp32'.")
+        return detect(*given)
+
+    bright.detect = overflow
+    with pytest.raises(FeatureError, match="fp32"):
+        silhouettes(store, dataset)
+    (shards,) = Path(store.place.root).rglob("shards")
+    assert list(finished_shards(shards)) == [0]
+    bright.detect = detect
+    bright.n_images = 0
+    assert summary(silhouettes(store, dataset))["found"] == 5
+    assert bright.n_images == 3
+
+
+def test_a_kill_while_the_shards_are_removed_breaks_nothing(
+    photos: Path, store: Store, bright: Bright, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = ingest(photos, store, [])
+
+    def stop(folder: Path) -> None:
+        if folder.name.endswith("shards"):
+            next(folder.rglob("facts.json")).unlink()
+            raise KeyboardInterrupt
+        remove_folder(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("storage.shards.remove_folder", stop)
+        with pytest.raises(KeyboardInterrupt):
+            silhouettes(store, dataset)
+    out = silhouettes(store, dataset)
+    assert summary(out)["found"] == 5
+    assert {path.name for path in out.iterdir()} >= {"instances.parquet", "overlays.png"}
+    assert not list(out.glob("*shards*"))
+
+
+def test_new_instances_are_numbered_behind_the_highest_in_use(
+    photos: Path, store: Store, bright: Bright
+) -> None:
+    """Number 0 was removed by hand, number 1 is left: the next one is 2."""
+    cow = {"id": "sam/0/1", "image_id": 0, "category_id": 2, "bbox": [40, 30, 9, 9]}
+    images = [{"id": i, "file_name": f"{i}.png", "width": 60, "height": 48} for i in range(N_IMAGES)]
+    categories = [{"id": 1, "name": "horse"}, {"id": 2, "name": "cow"}]
+    path = photos.parent / "coco.json"
+    path.write_text(json.dumps({"images": images, "categories": categories, "annotations": [cow]}))
+    dataset = run_stage(INGEST, Ingest(str(path), str(photos), "mine"), store, quiet)
+    ids = [item.instance.instance_id for item in read_instances(silhouettes(store, dataset))]
+    assert len(set(ids)) == len(ids)
+    assert {"mine/sam/0/1", "mine/sam/0/2", "mine/sam/1/0"} <= set(ids)
+
+
+def test_filling_in_asks_for_no_detector(photos: Path, store: Store, tmp_path: Path) -> None:
+    """Neither its licence nor its files: only the segmenter is named."""
+    folder = tiny_detectors.write_sam(tmp_path / "sam")
+    settings = SilhouetteSettings(mode="missing", detector="nobody/none", segmenter=str(folder))
+    assert named_models(Silhouettes("x", "horse", settings)) == (str(folder),)
+    square = {"id": 1, "image_id": 0, "category_id": 1, "bbox": [5, 10, 20, 20]}
+    command = Silhouettes(ingest(photos, store, [square]), "horse", replace(settings, min_area=1.0))
+    out = store.path(run_stage(STAGE, command, store, quiet))
+    assert [row["id"] for row in json.loads((out / "models.json").read_text())] == [str(folder)]

@@ -274,6 +274,19 @@ def test_when_nothing_is_kept_the_error_says_so_and_soon(
     assert len(store.list()) == 1  # the template
 
 
+def test_whether_any_image_is_kept_is_looked_at_once(
+    store: Store, command: Synthesise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.synthesise.IMAGES_A_SHARD", 1)
+    monkeypatch.setattr("flows.synthesise.GIVE_UP_AFTER", 2)
+    looked: list[int] = []
+    monkeypatch.setattr(
+        "flows.synthetic_images.check_some_kept", lambda shards: looked.append(len(finished_shards(shards)))
+    )
+    make(store, command)
+    assert looked == [2]
+
+
 @pytest.mark.parametrize(
     ("changed", "named"),
     [({"images": 0}, "images"), ({"points": 0}, "points"), ({"category": " "}, "category")],

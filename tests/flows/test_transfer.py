@@ -22,7 +22,7 @@ from densecorr.errors import (
 )
 from densecorr.images import encode_silhouette, write_png
 from densecorr.models import CseModel, CseModelSettings, Predictor, UNetBackbone
-from densecorr.models.predictor import write_surface
+from densecorr.models.stored import write_surface
 from densecorr.training.checkpoints import save_model
 from flows import cli
 from flows.session import Session
@@ -45,7 +45,7 @@ def known_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     folder = tmp_path / "globe"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    monkeypatch.setattr(models, "load_predictor", lambda path: globe())
+    monkeypatch.setattr(models, "load_predictor", lambda path, device: globe())
     return str(folder)
 
 
@@ -212,5 +212,8 @@ def test_from_the_command_line_with_a_model_s_folder(
         said = json.loads((folder / "o" / "out.json").read_text())
         assert set(said["figures"]) == {"cow", "horse", "mean over categories"}
     assert "PCK in %" in capsys.readouterr().out
+    nowhere = ["--model", f"horse={model}", "--device", "cuda:99"]
+    assert cli.main(["--store", str(folder / "store"), "transfer", *options, *nowhere]) == 2
+    assert "cuda:99" in capsys.readouterr().err
     assert cli.main(["--store", str(folder / "store"), "transfer", *options, "--model", "horse=absent"]) == 2
     assert "absent" in capsys.readouterr().err

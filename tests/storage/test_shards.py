@@ -1,12 +1,13 @@
 """Shards: whole or not there."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from densecorr.errors import ArtifactError
-from storage.shards import finished_shards, remove_unfinished, write_shard
+from storage.shards import finished_shards, remove_shards, remove_unfinished, write_shard
 
 
 def test_shards_are_found_in_order(tmp_path: Path) -> None:
@@ -64,3 +65,34 @@ def test_leftovers_do_not_show_and_can_be_removed(tmp_path: Path) -> None:
     assert finished_shards(tmp_path) == {}
     remove_unfinished(tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["inner"]
+
+
+def test_a_kill_while_shards_are_removed_leaves_none_that_is_half_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path) -> None:
+        path.mkdir()
+        for name in ("a.txt", "b.txt"):
+            (path / name).write_text(name)
+
+    for index in range(2):
+        write_shard(tmp_path / "shards", index, write, suffix="")
+    unlink, removed = os.unlink, []
+
+    def stop_at_second(name: str, **options: int | None) -> None:
+        if removed:
+            raise KeyboardInterrupt
+        removed.append(name)
+        unlink(name, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.unlink", stop_at_second)
+        with pytest.raises(KeyboardInterrupt):
+            remove_shards(tmp_path / "shards")
+    assert removed
+    assert finished_shards(tmp_path / "shards") == {}
+    write_shard(tmp_path / "shards", 0, write, suffix="")
+    remove_shards(tmp_path / "shards")
+    remove_shards(tmp_path / "shards")  # gone already
+    remove_unfinished(tmp_path)
+    assert list(tmp_path.iterdir()) == []

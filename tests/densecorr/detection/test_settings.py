@@ -30,3 +30,9 @@ def test_settings_survive_json_and_name_their_models() -> None:
 def test_thresholds_are_shares(name: str) -> None:
     with pytest.raises(SettingsError, match=name):
         SilhouetteSettings(**{name: 1.5})
+
+
+def test_filling_in_names_no_detector() -> None:
+    settings = SilhouetteSettings(mode="missing", detector="someone/else")
+    assert named_models(settings) == ("facebook/sam-vit-base",)
+    assert from_jsonable(SilhouetteSettings, to_jsonable(settings)) == settings

@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from densecorr.errors import ImageError
-from densecorr.evaluation.overlays import figure_row, overlay_points, overlay_vertex_map
+from densecorr.evaluation.overlays import figure_row, overlay_points, overlay_vertex_map, stack_figures
 
 GREY = np.full((40, 60, 3), 100, dtype=np.uint8)
 
@@ -53,3 +53,14 @@ def test_a_row_has_every_picture_at_one_height() -> None:
 def test_titles_and_pictures_must_match() -> None:
     with pytest.raises(ImageError):
         figure_row([GREY], [])
+
+
+def test_figures_of_any_width_are_stacked_on_white() -> None:
+    wide, narrow = GREY, GREY[:10, :25]
+    out = stack_figures([narrow, wide])
+    assert out.shape == (50, 60, 3)
+    assert_array_equal(out[:10, :25], narrow)
+    assert (out[:10, 25:] == 255).all()
+    assert_array_equal(out[10:], wide)
+    with pytest.raises(ImageError, match="picture"):
+        stack_figures([])

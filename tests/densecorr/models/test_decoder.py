@@ -11,10 +11,11 @@ from torch.nn.functional import avg_pool2d
 
 from densecorr.config import to_jsonable
 from densecorr.errors import FeatureError, SettingsError
-from densecorr.features import DinoV2Features, FusedFeatures, SilhouetteFeatures
+from densecorr.features import DinoV2Features, FusedFeatures, SilhouetteFeatures, StableDiffusionFeatures
 from densecorr.models import CseModel, CseModelSettings, DecoderBackbone, Predictor, load_predictor
-from densecorr.models.decoder import needs_silhouettes
-from densecorr.models.predictor import write_surface
+from densecorr.models.decoder import needs_silhouettes, runnable_on
+from densecorr.models.stored import write_surface
+from tests import tiny_models
 
 TINY = CseModelSettings(
     embedding=6, n_eigenfunctions=8, crop_size=32, padding=0.0,
@@ -118,15 +119,40 @@ def test_an_encoder_of_silhouettes_asks_for_one() -> None:
     np.testing.assert_array_equal(prediction.vertex_map(40, 60) >= 0, silhouette)
 
 
-def test_a_trained_decoder_is_read_back_with_its_encoder(tmp_path: Path) -> None:
-    model = CseModel(TINY, torch.randn(13, 8), channels=97)
-    save_file(model.state_dict(), tmp_path / "model.safetensors")
+def write_model(folder: Path, settings: CseModelSettings, channels: int) -> None:
+    model = CseModel(settings, torch.randn(13, 8), channels=channels)
+    save_file(model.state_dict(), folder / "model.safetensors")
     write_surface(
-        tmp_path,
+        folder,
         np.random.default_rng(0).normal(size=(33, 8)).astype(np.float32),
         np.zeros((33, 3), np.uint8),
     )
-    (tmp_path / "config.json").write_text(json.dumps({"train": {"model": to_jsonable(TINY)}}))
+    (folder / "config.json").write_text(json.dumps({"train": {"model": to_jsonable(settings)}}))
+
+
+def test_a_trained_decoder_is_read_back_with_its_encoder(tmp_path: Path) -> None:
+    write_model(tmp_path, TINY, 97)
     predictor = load_predictor(tmp_path)
     assert predictor.settings == TINY
     assert predictor.encoder.stride == 4
+
+
+def test_an_encoder_in_fp16_runs_in_fp32_on_a_cpu(tmp_path: Path) -> None:
+    folder = tiny_models.write_dinov2(tmp_path / "dinov2")
+    backbone = replace(TINY.backbone, encoder=DinoV2Features(model=str(folder), precision="fp16"))
+    settings = replace(TINY, crop_size=56, backbone=backbone)
+    write_model(tmp_path, settings, 32)
+    model = load_predictor(tmp_path)
+    assert model.settings == settings  # as it was trained
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    assert model.embed(image, (10.0, 4.0, 32.0, 32.0)).pixel.isfinite().all()
+
+
+def test_only_fp16_changes_and_only_on_a_cpu_but_in_all_parts() -> None:
+    half = FusedFeatures(
+        backbone=DinoV2Features(precision="fp16"), diffusion=StableDiffusionFeatures(precision="fp16")
+    )
+    assert runnable_on(half, torch.device("cuda:1")) is half
+    assert runnable_on(half, torch.device("cpu")) == FusedFeatures()
+    for other in (SilhouetteFeatures(), DinoV2Features(precision="bf16")):
+        assert runnable_on(other, torch.device("cpu")) == other

@@ -10,9 +10,9 @@ from numpy.testing import assert_array_equal
 from safetensors.torch import save_file
 
 from densecorr.config import to_jsonable
-from densecorr.errors import ArtifactError
+from densecorr.errors import ArtifactError, SettingsError
 from densecorr.models import CseModel, CseModelSettings, UNetBackbone, load_predictor
-from densecorr.models.predictor import write_surface
+from densecorr.models.stored import write_surface
 from densecorr.training.checkpoints import save_model
 
 
@@ -72,3 +72,26 @@ def test_another_stage_s_folder_is_not_a_model(tmp_path: Path) -> None:
         load_predictor(tmp_path)
     with pytest.raises(ArtifactError, match="train"):
         load_predictor(tmp_path / "nowhere")
+
+
+def test_a_device_that_is_not_here_is_named(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    assert load_predictor(tmp_path).device == torch.device("cpu")
+    with pytest.raises(SettingsError, match="cuda:99"):
+        load_predictor(tmp_path, "cuda:99")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_gpu_gives_the_answers_of_the_cpu_in_main_memory(tmp_path: Path, mirror: bool) -> None:
+    write_model(tmp_path, mirror)
+    here, there = (load_predictor(tmp_path, device) for device in ("cpu", "cuda"))
+    image = np.random.default_rng(1).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    box = (5.0, 5.0, 30.0, 30.0)
+    expected, embedded = here.embed(image, box), there.embed(image, box)
+    torch.testing.assert_close(embedded.pixel, expected.pixel, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(embedded.logit, expected.logit, atol=1e-3, rtol=1e-3)
+    assert_array_equal(there.pixels_of(expected, np.arange(30)), here.pixels_of(expected, np.arange(30)))
+    torch.testing.assert_close(there.vertex_embedding, here.vertex_embedding)
+    vertices = here.dense(expected, box).vertices
+    assert (there.dense(expected, box).vertices == vertices).mean() > 0.99

@@ -2,16 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from densecorr.config import from_jsonable, to_jsonable
-from densecorr.errors import DependencyError, SettingsError
+from densecorr.errors import DependencyError, FeatureError, SettingsError
 from densecorr.hub import named_models
 from densecorr.images import write_png
-from densecorr.synthesis import ControlNetGenerator, Gate, Generator, Subject, Viewpoints
+from densecorr.synthesis import ControlNetGenerator, Gate, Generator, Subject, Viewpoints, depth
 from densecorr.synthesis.controlnet_painter import ControlNetPainter
 from tests import tiny_synthesis
 
@@ -107,6 +108,30 @@ def test_the_safety_checker_drops_what_it_flags(
 def test_a_safety_checker_that_is_asked_for_must_be_there(tiny: ControlNetGenerator) -> None:
     with pytest.raises(DependencyError, match="safety_checker"):
         replace(tiny, safety_checker=True).load()
+
+
+def test_images_that_are_not_finite_are_an_error(
+    painter: ControlNetPainter, lopsided: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Overflow:
+        def __call__(self, **given: object) -> SimpleNamespace:
+            return SimpleNamespace(
+                images=np.full((1, 64, 64, 3), np.nan, np.float32), nsfw_content_detected=None
+            )
+
+    monkeypatch.setattr(painter, "_pipeline", Overflow())
+    with pytest.raises(FeatureError, match="precision"):
+        painter(lopsided, 0, [0])
+
+
+@pytest.mark.parametrize("offload", [False, True])
+def test_offloading_is_for_the_depth_model_too(
+    tiny: ControlNetGenerator, monkeypatch: pytest.MonkeyPatch, offload: bool
+) -> None:
+    asked, place = [], depth.place_network
+    monkeypatch.setattr(depth, "place_network", lambda *given: asked.append(given[3]) or place(*given))
+    tiny.load(offload=offload)
+    assert asked == [offload]
 
 
 def test_a_view_of_nothing_is_dropped_without_a_run(painter: ControlNetPainter, lopsided: Subject) -> None:

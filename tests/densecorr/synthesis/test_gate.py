@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from densecorr.errors import SettingsError
+from densecorr.images import silhouette_iou
 from densecorr.synthesis import Gate, Subject, Viewpoints
 from densecorr.synthesis.conditions import Blend, DepthCondition, blend_depths
-from densecorr.synthesis.gate import check_gate, judge_image, rank_correlation, silhouette_iou
+from densecorr.synthesis.gate import check_gate, judge_image, rank_correlation
 from densecorr.synthesis.viewpoints import image_rng, sample_view
 
 

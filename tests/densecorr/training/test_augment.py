@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from densecorr.training.augment import Augmentation, Batch, augment, flip_batch
+from densecorr.training.augment import Augmentation, Batch, apply_change, draw_change, flip_batch
 
 SIDE = 64
 MIRROR = torch.tensor([1, 0, 2, 4, 3])
@@ -45,6 +45,10 @@ def dotted_batch(n: int = 12, seed: int = 0) -> Batch:
     )
 
 
+def changed_by(batch: Batch, settings: Augmentation, draws: torch.Generator) -> Batch:
+    return apply_change(batch, MIRROR, draw_change(len(batch.images), settings, draws))
+
+
 def equal(a: Batch, b: Batch, atol: float = 0.0) -> None:
     for f in fields(Batch):
         first, second = getattr(a, f.name), getattr(b, f.name)
@@ -68,7 +72,7 @@ def equal(a: Batch, b: Batch, atol: float = 0.0) -> None:
 )
 def test_points_follow_what_is_painted_under_them(settings: Augmentation) -> None:
     batch = dotted_batch()
-    warped = augment(batch, MIRROR, settings, generator(1))
+    warped = changed_by(batch, settings, generator(1))
     assert float((warped.xy - batch.xy).abs().max()) > 0.05
     xy = (warped.xy + 1) * (SIDE / 2) - 0.5
     layers = torch.cat([warped.images, warped.silhouettes[:, None]], dim=1)
@@ -85,36 +89,36 @@ def test_points_follow_what_is_painted_under_them(settings: Augmentation) -> Non
 
 def test_ranges_are_kept_and_used() -> None:
     batch = dotted_batch(64)
-    turned = augment(batch, MIRROR, replace(STILL, rotation=30.0), generator(2)).xy
+    turned = changed_by(batch, replace(STILL, rotation=30.0), generator(2)).xy
     before, after = (torch.atan2(p[..., 1], p[..., 0])[:, 0] for p in (batch.xy, turned))
     turn = torch.rad2deg(torch.remainder(after - before + torch.pi, 2 * torch.pi) - torch.pi)
     assert float(turn.abs().max()) <= 30.001
     assert float(turn.min()) < -20
     assert float(turn.max()) > 20
-    moved = (augment(batch, MIRROR, replace(STILL, shift=0.1), generator(3)).xy - batch.xy)[:, 0] / 2
+    moved = (changed_by(batch, replace(STILL, shift=0.1), generator(3)).xy - batch.xy)[:, 0] / 2
     assert 0.07 < float(moved.abs().max()) <= 0.1001
-    scaled = augment(batch, MIRROR, replace(STILL, scale=0.3), generator(4)).xy.norm(dim=-1)
+    scaled = changed_by(batch, replace(STILL, scale=0.3), generator(4)).xy.norm(dim=-1)
     ratio = (scaled / batch.xy.norm(dim=-1)).log()
     assert 0.2 < float(ratio.abs().max()) <= 0.3001
 
 
 def test_nothing_changes_without_any_range() -> None:
     batch = dotted_batch()
-    equal(augment(batch, MIRROR, STILL, generator()), batch, atol=1e-5)
+    equal(changed_by(batch, STILL, generator()), batch, atol=1e-5)
 
 
 def test_flipping_takes_labels_to_their_mirror_and_twice_is_the_identity() -> None:
     batch, settings = dotted_batch(), replace(STILL, flip=1.0)
-    once = augment(batch, MIRROR, settings, generator())
+    once = changed_by(batch, settings, generator())
     assert once.vertex[0].tolist() == [1, 4, -1, 2]
     torch.testing.assert_close(once.images, batch.images.flip(-1), atol=1e-5, rtol=0)
     torch.testing.assert_close(once.xy, batch.xy * torch.tensor([-1.0, 1.0]))
-    equal(augment(once, MIRROR, settings, generator(9)), batch, atol=1e-5)
+    equal(changed_by(once, settings, generator(9)), batch, atol=1e-5)
 
 
 def test_half_of_the_crops_are_flipped_and_only_their_labels_change() -> None:
     batch = dotted_batch(64)
-    warped = augment(batch, MIRROR, replace(STILL, flip=0.5), generator(5))
+    warped = changed_by(batch, replace(STILL, flip=0.5), generator(5))
     flipped = (warped.xy[:, 0, 0] * batch.xy[:, 0, 0]) < 0
     assert 16 < int(flipped.sum()) < 48
     assert (warped.vertex[flipped][:, 0] == 1).all()
@@ -123,7 +127,7 @@ def test_half_of_the_crops_are_flipped_and_only_their_labels_change() -> None:
 
 def test_points_that_leave_the_crop_lose_their_label_and_others_keep_it() -> None:
     batch = dotted_batch(64)
-    warped = augment(batch, MIRROR, replace(STILL, scale=1.5, shift=0.3), generator(6))
+    warped = changed_by(batch, replace(STILL, scale=1.5, shift=0.3), generator(6))
     gone = (warped.xy.abs() > 1).any(dim=-1)
     well_inside = (warped.xy.abs() < 0.98).all(dim=-1)
     assert 10 < int(gone.sum()) < gone.numel() - 10
@@ -147,7 +151,7 @@ def test_flip_batch_mirrors_everything_but_the_labels() -> None:
 
 def test_colours_stay_in_range_and_shift_by_channel() -> None:
     batch = dotted_batch(32)
-    changed = augment(batch, MIRROR, replace(STILL, brightness=0.5, color=0.3), generator(7)).images
+    changed = changed_by(batch, replace(STILL, brightness=0.5, color=0.3), generator(7)).images
     assert float(changed.min()) >= 0
     assert float(changed.max()) <= 1
     background = changed[:, :, 0, 0]  # black before, so the offset alone
@@ -157,14 +161,14 @@ def test_colours_stay_in_range_and_shift_by_channel() -> None:
 
 def test_the_hint_tells_the_silhouette_where_it_is_known_and_ends_the_task_of_finding_it() -> None:
     batch = replace(dotted_batch(64), known=torch.arange(64) % 2 == 0)
-    always = augment(batch, MIRROR, replace(STILL, hint=1.0), generator())
+    always = changed_by(batch, replace(STILL, hint=1.0), generator())
     torch.testing.assert_close(always.hint[::2], 2 * always.silhouettes[::2] - 1)
     assert (always.hint[1::2] == 0).all()
     assert not always.known.any()
-    never = augment(batch, MIRROR, STILL, generator())
+    never = changed_by(batch, STILL, generator())
     assert (never.hint == 0).all()
     assert torch.equal(never.known, batch.known)
-    sometimes = augment(batch, MIRROR, replace(STILL, hint=0.5), generator(8))
+    sometimes = changed_by(batch, replace(STILL, hint=0.5), generator(8))
     told = (sometimes.hint != 0).flatten(1).any(dim=1)
     assert 6 < int(told.sum()) < 26
     assert torch.equal(sometimes.known, batch.known & ~told)

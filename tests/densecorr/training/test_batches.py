@@ -149,8 +149,28 @@ def test_flipped_encoded_crops_are_the_mirrored_ones_with_mirror_vertices(encode
     assert torch.equal(flipped.silhouettes, plain.silhouettes.flip(-1))
 
 
-def test_the_mirrored_grids_are_read_only_when_they_are_asked_for(encoded, level) -> None:
-    assert encoded_batch(encoded, level, 0.5, mirrored=False).mirrored is None
+@pytest.mark.parametrize(("mirrored", "n_grids"), [(False, 6), (True, 12)])
+def test_the_mirrored_grids_are_made_only_when_they_are_asked_for(
+    encoded, level, monkeypatch: pytest.MonkeyPatch, mirrored: bool, n_grids: int
+) -> None:
+    taken, read = [], encoded.encoding.read
+
+    class Counted:
+        def __init__(self, features: torch.Tensor) -> None:
+            self._features = features
+
+        def __getitem__(self, side: int) -> torch.Tensor:
+            taken.append(side)
+            return self._features[side]
+
+    def counting(row: int, variant: int):
+        features, *rest = read(row, variant)
+        return Counted(features), *rest
+
+    monkeypatch.setattr(encoded.encoding, "read", counting)
+    batch = encoded_batch(encoded, level, 0.5, mirrored=mirrored)
+    assert (batch.mirrored is not None) is mirrored
+    assert len(taken) == n_grids
 
 
 def test_variants_are_drawn(encoded, level) -> None:

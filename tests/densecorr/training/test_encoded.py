@@ -9,8 +9,11 @@ from numpy.testing import assert_allclose
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from densecorr import hub
+from densecorr.config import from_jsonable
 from densecorr.errors import ArtifactError, FeatureError, SettingsError
-from densecorr.features import SilhouetteFeatures
+from densecorr.features import DinoV2Features, SilhouetteFeatures
+from densecorr.models import CseModelSettings, DecoderBackbone
 from densecorr.training.augment import Augmentation
 from densecorr.training.encoded import (
     EncodeSettings,
@@ -18,7 +21,9 @@ from densecorr.training.encoded import (
     check_stride,
     crop_variants,
     encode_shard,
+    write_info,
 )
+from densecorr.training.prepare import encoded_model
 
 BOX = (30.0, 20.0, 80.0, 60.0)
 SETTINGS = EncodeSettings(features=SilhouetteFeatures(), crop_size=64, padding=0.2, variants=5)
@@ -158,3 +163,21 @@ def test_other_folders_are_refused(make_encoding, tmp_path: Path) -> None:
     (folder / "shards" / "shard-00000.safetensors").write_bytes(b"nothing")
     with pytest.raises(ArtifactError, match="shard"):
         Encoding(folder)
+
+
+def test_an_encoding_names_its_encoder_by_commit_and_fits_settings_that_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "resolved_revision", lambda reference: "c0ffee")
+    write_info(tmp_path, EncodeSettings(features=DinoV2Features()), ["a"], 16, 14)
+    info = json.loads((tmp_path / "encode.json").read_text())
+    assert info["settings"]["features"]["model"] == "facebook/dinov2-base@c0ffee"
+    encoded = from_jsonable(EncodeSettings, info["settings"])
+    for encoder in (None, DinoV2Features(), encoded.features):
+        backbone = DecoderBackbone(encoder=encoder)
+        made = encoded_model(CseModelSettings(backbone=backbone), backbone, encoded)
+        assert made.backbone == replace(backbone, encoder=encoded.features)
+    monkeypatch.setattr(hub, "resolved_revision", lambda reference: "decade")  # `main` has moved on
+    backbone = DecoderBackbone(encoder=DinoV2Features())
+    with pytest.raises(SettingsError, match=r"decade.*c0ffee"):
+        encoded_model(CseModelSettings(backbone=backbone), backbone, encoded)

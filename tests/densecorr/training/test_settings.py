@@ -54,3 +54,11 @@ def test_only_the_resolved_settings_remain() -> None:
 def test_an_unknown_preset_names_the_known_ones(name) -> None:
     with pytest.raises(SettingsError, match=r"shic-cpu.*shic-paper.*'preset'"):
         from_jsonable(TrainSettings, {"preset": name})
+
+
+@pytest.mark.parametrize(
+    "changed", [{"batch_size": 0}, {"steps": 0}, {"epochs": -1}, {"log_every": 0}, {"points": 0}]
+)
+def test_numbers_that_mean_nothing_are_refused_before_anything_starts(changed: dict[str, int]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(changed))):
+        from_jsonable(TrainSettings, changed)

@@ -130,9 +130,11 @@ def test_shared_statistics_of_one_process_are_its_own() -> None:
     torch.testing.assert_close(plain.eval()(x), shared.eval()(x))
 
 
-def test_precisions() -> None:
+@pytest.mark.parametrize(("amx", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_precisions(monkeypatch: pytest.MonkeyPatch, amx: bool, precision: str) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     cpu = torch.device("cpu")
-    assert resolve_precision("auto", cpu) in ("fp32", "bf16")
+    assert resolve_precision("auto", cpu) == precision
     assert resolve_precision("bf16", cpu) == "bf16"
     with pytest.raises(SettingsError, match="fp16"):
         resolve_precision("fp16", cpu)

@@ -17,6 +17,7 @@ from densecorr.models import CseModel, DecoderBackbone
 from densecorr.training.augment import Augmentation
 from densecorr.training.encoded import Encoding
 from densecorr.training.examples import LabelledPoints, write_encoded_examples
+from densecorr.training.processes import OneProcess
 from densecorr.training.settings import learning_rate_at
 from densecorr.training.train import train
 
@@ -63,6 +64,37 @@ def test_a_run_writes_the_model_its_settings_and_its_metrics(out, examples, leve
     assert (metrics.loc[0, terms] > 0).all()
     np.testing.assert_allclose(metrics["loss"], metrics[terms].sum(axis=1), rtol=1e-5)
     assert [report[0] for report in seen] == [*range(1, 12), 11]
+
+
+def test_a_batch_is_made_for_each_step_and_no_more(
+    out, examples, level, make_settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, steps = sys.modules["densecorr.training.train"], []
+    make_batches = module.make_batches
+    monkeypatch.setattr(
+        module, "make_batches", lambda *given: steps.append(given[-1]) or make_batches(*given)
+    )
+    run(out, examples, level, make_settings(steps=4))
+    assert steps == [0, 1, 2, 3]
+
+
+def test_no_two_processes_drop_the_same_at_any_step(
+    tmp_path: Path, examples, level, make_settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr(torch, "manual_seed", seeds.append)
+    settings = make_settings(steps=3, batch_size=2, seed=2, synthetic_batch=0)
+    drawn = []
+    for rank, count in ((0, 1), (0, 2), (1, 2)):
+        process = OneProcess(torch.device("cpu"), "fp32")
+        process.rank, process.count = rank, count
+        out, work = tmp_path / f"out{rank}{count}", tmp_path / f"work{rank}{count}"
+        out.mkdir()
+        seeds.clear()
+        train(out, work, examples, None, level, settings, {}, processes=process)
+        drawn.append(seeds[-3:])
+    assert drawn[0] == [2_000_006, 2_000_007, 2_000_008]
+    assert len({*drawn[1], *drawn[2]}) == 6
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -147,10 +179,15 @@ def test_a_learning_rate_that_explodes_stops_the_run(out, examples, level, make_
         run(out, examples, level, make_settings(learning_rate=1e30, optimizer="adam", steps=30))
 
 
-def test_a_gpu_that_is_not_there_is_an_error(out, examples, level, make_settings, monkeypatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(SettingsError, match="CUDA"):
-        run(out, examples, level, make_settings(device="cuda"))
+@pytest.mark.parametrize(
+    ("device", "words"), [("cuda", "0 CUDA devices"), ("cuda:1", "cuda:1"), ("gpu", "cpu, cuda or cuda:1")]
+)
+def test_a_device_that_is_not_there_is_an_error(
+    out, examples, level, make_settings, monkeypatch: pytest.MonkeyPatch, device: str, words: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(SettingsError, match=words):
+        run(out, examples, level, make_settings(device=device))
 
 
 # ---- options
