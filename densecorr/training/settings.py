@@ -26,7 +26,7 @@ class TrainSettings:
             SHIC's: constant, a tenth from half-way on.
         clip: largest gradient norm.
         precision: 'bf16' and 'fp16' compute the network in half precision (autocast; fp16, for CUDA only, with scaled
-            gradients), 'fp32' does not; 'auto' takes bf16 where the processor has units for it (AMX, CUDA).
+            gradients), 'fp32' does not; 'auto' takes bf16 where it is quicker (CUDA, AMX, AVX-512 BF16).
         checkpoint_every: steps between states a killed run goes on from.
         threads: torch's, 0 leaves them; with one thread a CPU run repeats to the bit on any number of cores.
         tensorboard: also write its event file into the artifact (extra `tensorboard`).

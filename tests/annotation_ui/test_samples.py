@@ -46,6 +46,8 @@ def label(image: int, k: int, source: str) -> LabelRecord:
         vertex=vertex,
         point_ids=rng.permutation(100)[:N_POINTS],
         score=None if source == "human" else score,
+        expected_error=None if source == "human" else 0.1 * (k + 1) * np.ones(N_POINTS, dtype=np.float32),
+        extra={"probably_mirrored": k == 1} if source == "zero_shot" else {},
     )
 
 
@@ -168,6 +170,10 @@ def test_what_is_shown_is_what_the_tables_say(fiftyone: Any, tmp_path: Path) -> 
                 assert np.abs(near - exact).max() <= (0 if vertex < 0 else 25)
     scores = np.concatenate([label(1, k, "zero_shot").score for k in range(2)])  # type: ignore[list-item]
     assert_allclose(sample.zero_shot_score, np.nanmean(scores), rtol=1e-6)
+    assert_allclose(sample.zero_shot_expected_error, 0.15, rtol=1e-6)
+    assert sample.zero_shot_mirrored == 1
+    assert sample.truth_mirrored == 0
+    assert not dataset.has_field("truth_expected_error") or sample.truth_expected_error is None
     overlay = sample.truth_dense.mask
     assert_array_equal(overlay.any(axis=2), silhouette(0) | silhouette(1))
     rules = {rule["path"]: rule for rule in dataset.app_config.color_scheme.fields}

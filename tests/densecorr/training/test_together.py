@@ -130,9 +130,13 @@ def test_shared_statistics_of_one_process_are_its_own() -> None:
     torch.testing.assert_close(plain.eval()(x), shared.eval()(x))
 
 
-@pytest.mark.parametrize(("amx", "precision"), [(True, "bf16"), (False, "fp32")])
-def test_precisions(monkeypatch: pytest.MonkeyPatch, amx: bool, precision: str) -> None:
+@pytest.mark.parametrize(
+    ("amx", "avx512", "precision"),
+    [(True, False, "bf16"), (False, True, "bf16"), (False, False, "fp32")],
+)
+def test_precisions(monkeypatch: pytest.MonkeyPatch, amx: bool, avx512: bool, precision: str) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     cpu = torch.device("cpu")
     assert resolve_precision("auto", cpu) == precision
     assert resolve_precision("bf16", cpu) == "bf16"
