@@ -57,9 +57,10 @@ def write(out: Path, inputs: StageInputs, command: Calibrate, progress: Progress
     )
     progress(1, 3, "fitting")
     expected = cross_fitted(known.signals, known.error, known.instance)
-    variant, _ = chosen_variant(inputs.path("labels"))
+    variant, errors = chosen_variant(inputs.path("labels"))
     calibration = fit_calibration(known.signals, known.error)
-    write_calibration(out, replace(calibration, pooling=variant.pooling, azimuths=variant.azimuths))
+    pooled = {"pooling": variant.pooling, "azimuths": variant.azimuths, "cycle_errors": errors}
+    write_calibration(out, replace(calibration, **pooled))
     progress(2, 3, "report")
     curves, table, reliability = reliability_report(expected, known, "out of fold")
     (out / "reliability.json").write_text(json.dumps(reliability_facts(reliability), indent=1) + "\n")

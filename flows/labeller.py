@@ -81,6 +81,7 @@ class Labeller:
         """
         settings, errors = self._settings, {}
         if self._calibration is not None:
+            errors = self._calibration.cycle_errors if settings.pooling == "auto" else {}
             settings = pooled_alike(settings, self._calibration)
         elif settings.pooling == "auto":
             if not note.exists():

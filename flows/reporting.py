@@ -174,7 +174,7 @@ def _zero_shot(
 
 
 def _variant_table(results: dict[str, MethodResult], chosen: str, errors: dict[str, float]) -> ReportTable:
-    columns = ("pooling, views", "geodesic error (of 228)", "PCK 0.1", "cycle error on training images", "")
+    columns = ("pooling, views", "geodesic error (of 228)", "PCK 0.1", "cycle error", "")
     rows = tuple(
         (
             name,
@@ -185,7 +185,7 @@ def _variant_table(results: dict[str, MethodResult], chosen: str, errors: dict[s
         )
         for name, result in results.items()
     )
-    note = "Chosen by the least cycle error (share of the crop) on training images, without truth."
+    note = "Chosen by the least cycle error (share of the crop) on training or calibration images, without truth."
     return ReportTable("Zero-shot variants", columns, rows, note)
 
 

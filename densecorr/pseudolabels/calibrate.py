@@ -7,7 +7,7 @@ the same on every template.
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ class Calibration:
         error: (T,) the expected error at each.
         pooling: of the labels it was fitted on; others mean something else by their scores.
         azimuths: of the views they were matched to.
+        cycle_errors: by which that pooling was chosen, if it was.
     """
 
     knots: tuple[tuple[float, ...], ...]
@@ -41,6 +42,7 @@ class Calibration:
     error: tuple[float, ...]
     pooling: Pooling = "max"
     azimuths: tuple[tuple[float, float], ...] = ()
+    cycle_errors: dict[str, float] = field(default_factory=dict)
 
 
 def label_signals(label: LabelRecord, side: float) -> Float[np.ndarray, "P 7"]:
