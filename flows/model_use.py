@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from densecorr.hub import ModelFacts, admit, is_local, named_models
-from densecorr.hub_licences import in_words, is_accepted, licence_facts, needs_consent, record_model
+from densecorr.hub_licences import in_words, needs_consent, record_model
 
 from .session import said_if_slow, say
 
 if TYPE_CHECKING:
     from storage.artifacts import Store
-
-    from .pipeline import Pipeline
 
 
 def folder_digests(command: Any, store: "Store") -> dict[str, str]:
@@ -37,21 +35,6 @@ def admit_models(references: Sequence[str]) -> tuple[ModelFacts, ...]:
                 f"{facts.id}: {facts.licence}, {in_words(facts.commercial)}{accepted} ({facts.licence_url})"
             )
     return admitted
-
-
-def admit_pipeline(pipeline: "Pipeline", store: "Store") -> None:
-    """Ask for consent before the first stage runs, not hours later; what the store has needs none.
-
-    Raises:
-        LicenceError: a stage that will run names a model whose licence has to be accepted first.
-    """
-    named = [model for node in pipeline.nodes for model in named_models(node.command)]
-    if is_accepted() or not any(needs_consent(licence_facts(model)) for model in named):
-        return
-    from .plan import plan_pipeline
-
-    to_run = [step.node.command for step in plan_pipeline(pipeline, store) if not step.stored]
-    admit(tuple(dict.fromkeys(model for command in to_run for model in named_models(command))))
 
 
 def record_models(out: Path, admitted: Sequence[ModelFacts], store: "Store") -> None:

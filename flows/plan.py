@@ -55,6 +55,22 @@ def plan_pipeline(pipeline: Pipeline, store: "Store") -> list[Step]:
     return steps
 
 
+def admit_pipeline(pipeline: Pipeline, store: "Store") -> None:
+    """Ask for consent before the first stage runs, not hours later; what the store has needs none.
+
+    Raises:
+        LicenceError: a stage that will run names a model whose licence has to be accepted first.
+    """
+    from densecorr.hub import admit, named_models
+    from densecorr.hub_licences import is_accepted, licence_facts, needs_consent
+
+    named = [model for node in pipeline.nodes for model in named_models(node.command)]
+    if is_accepted() or not any(needs_consent(licence_facts(model)) for model in named):
+        return
+    to_run = [step.node.command for step in plan_pipeline(pipeline, store) if not step.stored]
+    admit(tuple(dict.fromkeys(model for command in to_run for model in named_models(command))))
+
+
 def format_plan(steps: list[Step], store: "Store") -> str:
     """The text of `run --dry-run`."""
     from storage.reports import format_bytes, format_rows

@@ -15,8 +15,8 @@ from tyro.conf import Positional
 from densecorr.config import to_jsonable
 
 from .execute import StageResult, execute
-from .model_use import admit_pipeline
 from .pipeline import Pipeline, RunSettings, read_pipeline, with_ids
+from .plan import admit_pipeline
 from .progress import request_stop
 from .server import reachable_server, tracking_server
 from .session import Session, say
