@@ -55,7 +55,7 @@ def match_vertices(
     Args:
         similarity: of all the image's cells.
         picked: queries to match, ascending.
-        pooling: 'max' or 'mean'; for 'best' take `best_view` and select it first.
+        pooling: 'max' or 'mean'; for 'best' select the view with the highest `view_scores` first.
         far: for the margin, which is NaN without.
         k: how many vertices a query.
     """

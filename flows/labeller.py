@@ -88,10 +88,8 @@ class Labeller:
                 write_atomically(note, json.dumps(self._choice(instances)).encode())
             found = json.loads(note.read_text())
             azimuths = tuple((float(low), float(high)) for low, high in found["azimuths"])
-            settings, errors = (
-                replace(settings, pooling=found["pooling"], azimuths=azimuths),
-                found["cycle_errors"],
-            )
+            settings = replace(settings, pooling=found["pooling"], azimuths=azimuths)
+            errors = found["cycle_errors"]
         self._settings = settings
         self._views = select_views(self._views, settings.azimuths)
         self.chosen = {"pooling": settings.pooling, "azimuths": settings.azimuths}
