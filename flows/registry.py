@@ -33,6 +33,7 @@ class Entry:
 STAGES = (
     Entry("world", "flows.world:STAGE", "render a data set of bodies or animals with exact ground truth"),
     Entry("ingest", "flows.ingest:STAGE", "read a COCO, LVIS or DensePose file into a data set"),
+    Entry("ingest-images", "flows.ingest_images:STAGE", "images of folders, URIs or videos as a data set"),
     Entry("silhouettes", "flows.silhouettes:STAGE", "find a category's objects by name and cut them out"),
     Entry("template", "flows.template:STAGE", "check a mesh; compute its eigenbasis, geodesics and symmetry"),
     Entry("render", "flows.render:STAGE", "render a template from all around"),
@@ -70,6 +71,8 @@ TOOLS = (
     Entry(
         "transfer", "flows.transfer:Transfer", "score keypoint transfer between images (PF-PASCAL, SPair-71k)"
     ),
+    Entry("score", "flows.score:Score", "score result files by a protocol of the field: table and JSON, no store"),
+    Entry("data", "flows.data:DataCommand", "summarise, query, check, split and export data sets"),
     Entry("export", "flows.export:Export", "write a data set back as a COCO or DensePose file"),
     Entry("serve", "flows.serve:Serve", "run a pipeline file on a schedule"),
     Entry("review", "flows.review:Review", "look at a data set and its labels in FiftyOne"),

@@ -70,15 +70,31 @@ class AveragePrecisionStatistic:
     def __init__(self, images: Sequence[ImageSimilarities], n_units: int, max_detections: int = 20) -> None:
         """Match once; `n_units` is the length of a row of counts."""
         _check_images(images)
-        self._curves = [
+        self._statistic = CurveStatistic(
             [
-                _Curves(
-                    [image for image in images if image.category == category], area, n_units, max_detections
-                )
-                for category in sorted({image.category for image in images})
+                [
+                    _match_category(
+                        [image for image in images if image.category == category],
+                        area,
+                        n_units,
+                        max_detections,
+                    )
+                    for category in sorted({image.category for image in images})
+                ]
+                for area in AREAS.values()
             ]
-            for area in AREAS.values()
-        ]
+        )
+
+    def __call__(self, counts: Float[np.ndarray, "B N"]) -> Float[np.ndarray, "B 10"]:
+        """The figures under each row of counts."""
+        return self._statistic(counts)
+
+
+class CurveStatistic:
+    """`FIGURES` from matched detections, in three area ranges (all, M, L) of one curve a category."""
+
+    def __init__(self, curves: Sequence[Sequence["MatchedCurve"]]) -> None:
+        self._curves = curves
 
     def __call__(self, counts: Float[np.ndarray, "B N"]) -> Float[np.ndarray, "B 10"]:
         """The figures under each row of counts."""
@@ -92,31 +108,24 @@ class AveragePrecisionStatistic:
         return np.stack(picks, axis=1)
 
 
-class _Curves:
+class MatchedCurve:
     """One category in one area range: detections by falling score, matched or not at each of T thresholds."""
 
     def __init__(
         self,
-        images: Sequence[ImageSimilarities],
-        area: tuple[float, float],
+        score: Float[np.ndarray, " D"],
+        true: Bool[np.ndarray, "T D"],
+        counted: Bool[np.ndarray, "T D"],
+        unit: Int[np.ndarray, " D"],
+        truth_unit: Int[np.ndarray, " G"],
         n_units: int,
-        max_detections: int,
     ) -> None:
-        matches = [match_detections(image, area, max_detections) for image in images]
-        score = np.concatenate(
-            [image.score[order] for image, (order, *_) in zip(images, matches, strict=True)]
-        )
+        """`true` are matched to a truth that counts, `counted` these and the false ones; units from 0."""
         by_score = np.argsort(-score, kind="stable")
-        unit = [image.detection_unit[order] for image, (order, *_) in zip(images, matches, strict=True)]
-        true = np.concatenate([matched & ~left_out for _, matched, left_out, _ in matches], axis=1)[
-            :, by_score
-        ]
-        counted = ~np.concatenate([left_out for _, _, left_out, _ in matches], axis=1)[:, by_score]
-        used = counted.any(axis=0)
-        self._unit, self._score = np.concatenate(unit)[by_score][used], score[by_score][used]
-        self._true, self._counted = true[:, used], counted[:, used]
-        truths = [image.truth_unit[use] for image, (*_, use) in zip(images, matches, strict=True)]
-        self._n_truths = np.bincount(np.concatenate(truths), minlength=n_units).astype(np.float64)
+        by_score = by_score[counted[:, by_score].any(axis=0)]
+        self._unit, self._score = unit[by_score], score[by_score]
+        self._true, self._counted = true[:, by_score], counted[:, by_score]
+        self._n_truths = np.bincount(truth_unit, minlength=n_units).astype(np.float64)
 
     def __call__(self, counts: Float[np.ndarray, "B N"]) -> tuple[np.ndarray, np.ndarray]:
         """Precision and recall (B, T); NaN for rows of counts without a truth."""
@@ -135,6 +144,21 @@ class _Curves:
             precision[known, t] = interpolated_precision(true, found, n_truths[known])
             recall[known, t] = true[:, -1] / n_truths[known] if len(ends) else 0.0
         return precision, recall
+
+
+def _match_category(
+    images: Sequence[ImageSimilarities], area: tuple[float, float], n_units: int, max_detections: int
+) -> MatchedCurve:
+    matches = [match_detections(image, area, max_detections) for image in images]
+    pairs = list(zip(images, matches, strict=True))
+    return MatchedCurve(
+        score=np.concatenate([image.score[order] for image, (order, *_) in pairs]),
+        true=np.concatenate([matched & ~left_out for _, matched, left_out, _ in matches], axis=1),
+        counted=~np.concatenate([left_out for _, _, left_out, _ in matches], axis=1),
+        unit=np.concatenate([image.detection_unit[order] for image, (order, *_) in pairs]),
+        truth_unit=np.concatenate([image.truth_unit[use] for image, (*_, use) in pairs]),
+        n_units=n_units,
+    )
 
 
 def match_detections(

@@ -75,7 +75,7 @@ def bootstrap_intervals(
     """
     once = members.astype(np.float64)[None, :]
     values = [statistic(once)[0] for statistic in statistics]
-    if members.sum() < 2:
+    if members.sum() < 2 or settings.n_resamples == 0:
         return [[Interval(_finite(value)) for value in row] for row in values]
     replicates: list[list[np.ndarray]] = [[] for _ in statistics]
     for counts in resample_counts(members, settings):

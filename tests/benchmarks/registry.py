@@ -18,6 +18,8 @@ BENCHMARKS: dict[str, tuple[str, str, tuple[object, ...]]] = {
     "fragment-views": ("fragment_views", "prepare", ()),
     "training-step": ("training_step", "prepare", ()),
     "training-inputs": ("training_step", "prepare_inputs", ()),
+    "densepose-scoring": ("densepose_scoring", "prepare", (5_000,)),
+    "densepose-scoring-27554": ("densepose_scoring", "prepare", (27_554,)),
     "help": ("start_up", "prepare", ()),
     "pipeline-rerun": ("pipeline_rerun", "prepare", ()),
     "pipeline-rerun-tracked": ("pipeline_rerun", "prepare_tracked", ()),

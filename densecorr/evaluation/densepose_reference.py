@@ -1,0 +1,244 @@
+"""The figures of detectron2's DensePose evaluator (commit 02b5c4e), to the last bit.
+
+What it does that one would not expect, and that `densepose_corrected` mends:
+
+- a point's frame is 255 wide where training divides by 256, and its pixel is cut towards zero;
+- on the human mesh kappa is the part's, where the annotation names the part;
+- annotations with points count even if they are crowds or ignored; a crowd can be found many times;
+- an image and category without a scored annotation takes its detections out: none is a false positive;
+- 20 detections an image and category; areas include both bounds; a detection's area is its box's;
+- a detection unmatched at .95 takes the annotation whose box fits best (IoU at least .8) among those free at .95 or
+  crowds, and is hidden at all thresholds if that one is, shown at all if it is not;
+- a match to an annotation with id 0 counts as none;
+- part masks are enlarged with the centres of their corner pixels on the box's.
+
+It stops on boxes wholly outside the image and on `dp_masks` that are one mask; here the first have an empty silhouette
+and the second are that mask. Without results it says -1; here AP is 0.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from .average_precision import RECALLS, THRESHOLDS
+from .densepose_files import DensePoseDetection, DensePoseSet, DensePoseTruth, Id, ScoredImage
+
+MAX_DETECTIONS = 20
+AREAS = ((0.0, 1e10), (32.0**2, 96.0**2), (96.0**2, 1e10))  # all, medium, large
+IGNORED_SHARE = 0.7  # of a box in ignore regions: the box is dropped
+BOX_IOU = 0.8
+LEAST = [min(float(threshold), 1 - 1e-10) for threshold in THRESHOLDS]
+NAMES = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
+
+
+@dataclass(frozen=True)
+class ImageGroup:
+    """The annotations and the best detections of one image and category, in the evaluator's order."""
+
+    image: ScoredImage
+    category_id: Id
+    truths: tuple[DensePoseTruth, ...]
+    detections: tuple[DensePoseDetection, ...]
+
+
+@dataclass(frozen=True)
+class Matches:
+    """One image and category in one area range, at T thresholds: detections by falling score."""
+
+    score: Float[np.ndarray, " D"]
+    matched: Bool[np.ndarray, "T D"]
+    hidden: Bool[np.ndarray, "T D"]
+    counts: Bool[np.ndarray, " G"]  # annotations to be found
+
+
+def group_by_image(scored: DensePoseSet) -> list[ImageGroup]:
+    """What the evaluator looks at, categories first, then images by id, without what lies in regions to ignore."""
+    last = {truth.id: truth for truth in scored.truths}  # a repeated id stands for the last one that has it
+    images = {image.id: image for image in scored.images}
+    by_image: dict[Id, list[DensePoseTruth]] = defaultdict(list)
+    for truth in scored.truths:
+        if truth.category_id in scored.categories:
+            by_image[truth.image_id].append(last[truth.id])
+    ordered = sorted(images, key=sort_key)
+    regions: dict[Id, Any] = {}
+    truths: dict[tuple[Id, Id], list[DensePoseTruth]] = defaultdict(list)
+    for truth in (truth for image_id in ordered for truth in by_image[image_id]):
+        if truth.image_id not in regions:
+            regions[truth.image_id] = ignore_region(images[truth.image_id])
+        if _is_kept(truth.xywh, regions[truth.image_id]):
+            truths[truth.image_id, truth.category_id].append(truth)
+    detections: dict[tuple[Id, Id], list[DensePoseDetection]] = defaultdict(list)
+    for detection in scored.detections:
+        if _is_kept(detection.xywh, regions.get(detection.image_id)):
+            detections[detection.image_id, detection.category_id].append(detection)
+    groups = []
+    for category in sorted(scored.categories, key=sort_key):
+        for image_id in ordered:
+            key = (image_id, category)
+            if truths[key] or detections[key]:
+                best = sorted(detections[key], key=lambda detection: -detection.score)[:MAX_DETECTIONS]
+                groups.append(ImageGroup(images[image_id], category, tuple(truths[key]), tuple(best)))
+    return groups
+
+
+def match_group(
+    group: ImageGroup,
+    similarity: Float[np.ndarray, "D G"],
+    box_iou: Float[np.ndarray, "D G"],
+    area: tuple[float, float],
+) -> Matches:
+    """Greedy matching in one area range, the last-threshold quirk included.
+
+    Args:
+        group: annotations in their order, detections by falling score.
+        similarity: GPS, GPSm or IoU of silhouettes.
+        box_iou: of the boxes, over the detection's area for crowds.
+        area: square pixels, both bounds inclusive.
+    """
+    truths, detections = group.truths, group.detections
+    is_hidden = [t.dp is None or t.area < area[0] or t.area > area[1] for t in truths]
+    order = sorted(range(len(truths)), key=lambda index: is_hidden[index])
+    out = [is_hidden[index] for index in order]
+    crowd = [truths[index].iscrowd for index in order]
+    no_id = [truths[index].id == 0 for index in order]
+    n_thresholds, n_detections = len(THRESHOLDS), len(detections)
+    if all(out):  # every detection is hidden then
+        nothing = np.zeros((n_thresholds, 0), dtype=bool)
+        return Matches(np.zeros(0), nothing, nothing, np.zeros(len(truths), dtype=bool))
+    matched = np.zeros((n_thresholds, n_detections), dtype=bool)
+    hidden = np.zeros((n_thresholds, n_detections), dtype=bool)
+    if n_detections:
+        values, boxes = similarity[:, order].tolist(), box_iou[:, order].tolist()
+        near = [[g for g, value in enumerate(row) if not value < THRESHOLDS[0]] for row in values]
+        some = [d for d in range(n_detections) if near[d]]
+        taken = [False] * len(truths)
+        for t, threshold in enumerate(LEAST):
+            taken = [False] * len(truths)
+            some = [d for d in some if any(not values[d][g] < threshold for g in near[d])]
+            for d in some:
+                best = _best(values[d], near[d], threshold, taken, crowd, out)
+                if best >= 0:
+                    hidden[t, d], matched[t, d] = out[best], not no_id[best]
+                    taken[best] = True
+        for d in np.flatnonzero(~matched[-1]).tolist():
+            limit, best = BOX_IOU, -1
+            for g, value in enumerate(boxes[d]):
+                if (taken[g] and not crowd[g]) or value < limit:
+                    continue
+                limit, best = value, g
+            if best >= 0:
+                hidden[:, d] = out[best]
+                if out[best]:
+                    matched[-1, d], taken[best] = not no_id[best], True
+    size = np.array([d.xywh[2] * d.xywh[3] for d in detections])
+    hidden |= ~matched & ((size < area[0]) | (size > area[1]))
+    score = np.array([d.score for d in detections], dtype=np.float64)
+    return Matches(score, matched, hidden, ~np.array(out, dtype=bool))
+
+
+def _best(
+    values: list[float],
+    near: list[int],
+    threshold: float,
+    taken: list[bool],
+    crowd: list[bool],
+    hidden: list[bool],
+) -> int:
+    """The annotation that a detection is matched to: the last of the most similar; -1 for none."""
+    best = -1
+    for g in near:
+        if taken[g] and not crowd[g]:
+            continue
+        if best >= 0 and not hidden[best] and hidden[g]:
+            break
+        if values[g] < threshold:
+            continue
+        threshold, best = values[g], g
+    return best
+
+
+def precision_recall(
+    matches: Sequence[Matches],
+) -> tuple[Float[np.ndarray, "T R"], Float[np.ndarray, " T"]] | None:
+    """Precision at 101 recall points and final recall of one category and area; None without an annotation to find."""
+    n_truths = sum(int(np.count_nonzero(m.counts)) for m in matches)
+    if n_truths == 0:
+        return None
+    score = np.concatenate([m.score for m in matches])
+    by_score = np.argsort(-score, kind="stable")
+    matched = np.concatenate([m.matched for m in matches], axis=1)[:, by_score]
+    shown = ~np.concatenate([m.hidden for m in matches], axis=1)[:, by_score]
+    true = np.cumsum(matched & shown, axis=1).astype(np.float64)
+    false = np.cumsum(~matched & shown, axis=1).astype(np.float64)
+    precision = np.zeros((len(THRESHOLDS), len(RECALLS)))
+    recall = np.zeros(len(THRESHOLDS))
+    if len(score) == 0:
+        return precision, recall
+    reached = true / n_truths
+    envelope = np.maximum.accumulate((true / (false + true + np.spacing(1)))[:, ::-1], axis=1)[:, ::-1]
+    for t in range(len(THRESHOLDS)):
+        place = np.searchsorted(reached[t], RECALLS, side="left")
+        inside = place < len(score)
+        precision[t, inside] = envelope[t, place[inside]]
+    return precision, reached[:, -1]
+
+
+def summarise(curves: Sequence[Sequence[tuple[np.ndarray, np.ndarray] | None]]) -> dict[str, float]:
+    """The ten figures in percent, from the curves by area (all, medium, large) and category; -100 without a truth."""
+    figures: dict[str, float] = {}
+    for kind, name in ((0, "AP"), (1, "AR")):
+        every, medium, large = ([None if c is None else c[kind] for c in row] for row in curves)
+        figures[name] = _mean(every)
+        figures[f"{name}50"] = _mean([None if c is None else c[:1] for c in every])
+        figures[f"{name}75"] = _mean([None if c is None else c[5:6] for c in every])
+        figures[f"{name}m"], figures[f"{name}l"] = _mean(medium), _mean(large)
+    return {name: figures[name] for name in NAMES}
+
+
+def _mean(parts: Sequence[np.ndarray | None]) -> float:
+    """Mean in percent over thresholds, recalls and categories in the original's order of summation."""
+    known = [part for part in parts if part is not None]
+    if not known:
+        return -100.0
+    return float(np.mean(np.stack(known, axis=-1).ravel()) * 100)
+
+
+def box_ious(group: ImageGroup) -> Float[np.ndarray, "D G"]:
+    """IoU of the boxes, by pycocotools; over the detection's area for crowds."""
+    from pycocotools import mask as coco_mask
+
+    if not group.truths or not group.detections:
+        return np.zeros((len(group.detections), len(group.truths)))
+    detections: Any = [list(d.xywh) for d in group.detections]
+    truths: Any = [list(t.xywh) for t in group.truths]
+    return np.asarray(coco_mask.iou(detections, truths, [int(t.iscrowd) for t in group.truths]))
+
+
+def ignore_region(image: ScoredImage) -> np.ndarray | None:
+    """The image's regions to ignore as one mask (H, W) uint8; None without any."""
+    from pycocotools import mask as coco_mask
+
+    if not image.ignore_regions:
+        return None
+    regions: Any = list(image.ignore_regions)
+    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(regions, image.height, image.width)))
+
+
+def _is_kept(xywh: tuple[float, float, float, float], region: np.ndarray | None) -> bool:
+    """Whether less than 70 % of a box lies in the regions to ignore (cut to whole pixels; Python's slices)."""
+    if region is None:
+        return True
+    x, y, w, h = (int(value) for value in xywh)
+    if w * h == 0:
+        return False
+    covered = region[y : min(y + h, region.shape[0]), x : min(x + w, region.shape[1])].sum()
+    return bool(covered == 0 or covered / w / h < IGNORED_SHARE)
+
+
+def sort_key(value: Id) -> tuple[bool, Id]:
+    """Numbers before texts, each in their own order."""
+    return (isinstance(value, str), value)

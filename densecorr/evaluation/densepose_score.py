@@ -1,0 +1,274 @@
+"""DensePose scoring of a set by both protocols: figures, intervals, and a row for each annotated object.
+
+Images are scored one after another: only one image's vertex arrays are in memory, and each is read once for all metrics
+and both protocols.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from . import densepose_corrected as corrected
+from . import densepose_reference as reference
+from .average_precision import AveragePrecisionStatistic, CurveStatistic, ImageSimilarities, MatchedCurve
+from .bootstrap import BootstrapSettings, Interval, Statistic, bootstrap_intervals
+from .densepose_files import DensePoseSet, Id
+from .densepose_masks import paste, truth_patch
+from .densepose_reference import AREAS, NAMES, ImageGroup, Matches
+from .densepose_similarity import (
+    CORRECTED,
+    REFERENCE,
+    Metric,
+    PointRule,
+    check_vertices,
+    geodesic_point_similarities,
+    release,
+    silhouette_ious,
+    vertices_at_points,
+)
+from .gps import KAPPA
+
+Protocol = Literal["reference", "corrected"]
+IMAGES_BETWEEN_RELEASES = 25
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """What is scored: metrics, protocols, the tolerance of points in metres, and how intervals are drawn."""
+
+    metrics: tuple[Metric, ...] = ("gps",)
+    protocols: tuple[Protocol, ...] = ("reference", "corrected")
+    kappa: float = KAPPA
+    bootstrap: BootstrapSettings = field(default_factory=BootstrapSettings)
+
+
+@dataclass(frozen=True)
+class TruthRow:
+    """One annotated object: the most similar detection of its image and category (None: there is none)."""
+
+    annotation_id: Id
+    image_id: Id
+    category_id: Id
+    mesh: str
+    area: float
+    n_points: int
+    similarity: float
+    detection: int | None
+
+
+@dataclass(frozen=True)
+class ProtocolScore:
+    """The figures of one protocol and metric in percent: reference -100, corrected NaN where no object counts."""
+
+    figures: dict[str, float]
+    by_category: dict[Id, dict[str, float]]
+    image_ids: list[Id]
+    groups: Sequence[ImageGroup]
+    similarities: Sequence[Float[np.ndarray, "_ _"]]
+    make_statistic: Callable[[], Statistic]
+
+    @cached_property
+    def statistic(self) -> Statistic:
+        """The figures as shares (AP, AP50, AP75, APm, APl, AR, ...) under counts (B, N) of the images."""
+        return self.make_statistic()
+
+    def intervals(self, settings: BootstrapSettings) -> dict[str, Interval]:
+        """Percentile intervals over images, in percent."""
+        everything = np.ones(len(self.image_ids), dtype=bool)
+        found = bootstrap_intervals([self.statistic], everything, settings)[0]
+        return {name: _percent(self.figures[name], one) for name, one in zip(NAMES, found, strict=True)}
+
+    def rows(self) -> list[TruthRow]:
+        """Every annotated object with the detection most like it."""
+        return [
+            row for group, s in zip(self.groups, self.similarities, strict=True) for row in _rows(group, s)
+        ]
+
+
+def score_set(
+    scored: DensePoseSet,
+    settings: ScoreSettings,
+    progress: Callable[[int, int], object] | None = None,
+) -> dict[tuple[Protocol, Metric], ProtocolScore]:
+    """Score a checked set (`densepose_files.check_set`) by each protocol and metric.
+
+    Raises:
+        AnnotationError: a detection's vertices cannot be read or do not fit box, mesh or maps.
+    """
+    found: dict[tuple[Protocol, Metric], ProtocolScore] = {}
+    for protocol in settings.protocols:
+        is_reference = protocol == "reference"
+        rule = replace(REFERENCE if is_reference else CORRECTED, kappa=settings.kappa)
+        groups = reference.group_by_image(scored) if is_reference else corrected.group_by_image(scored)
+        measured = [
+            group_similarities(group, scored, settings.metrics, rule, corner_aligned=is_reference)
+            for group in _watched(groups, scored, progress)
+        ]
+        areas = [area for _, area in measured]
+        for metric in settings.metrics:
+            similarities = [values[metric] for values, _ in measured]
+            if is_reference:
+                found[protocol, metric] = _reference(scored, groups, similarities)
+            else:
+                found[protocol, metric] = _corrected(scored, groups, similarities, areas, metric)
+    return found
+
+
+def group_similarities(
+    group: ImageGroup,
+    scored: DensePoseSet,
+    metrics: Sequence[Metric],
+    rule: PointRule,
+    *,
+    corner_aligned: bool,
+) -> tuple[dict[Metric, Float[np.ndarray, "D G"]], Float[np.ndarray, " D"]]:
+    """Each metric's similarity of each detection and annotation of an image and category; the silhouettes' areas."""
+    arrays = [detection.load() for detection in group.detections]
+    silhouettes = [array >= 0 for array in arrays]
+    areas = np.array([np.count_nonzero(silhouette) for silhouette in silhouettes], dtype=np.float64)
+    if not group.truths or not group.detections:
+        return dict.fromkeys(metrics, np.zeros((len(group.detections), len(group.truths)))), areas
+    known = [truth.mesh for truth in group.truths if truth.dp is not None and scored.geodesics]
+    counts = [len(scored.distances_of(mesh)) for mesh in known]
+    for detection, array in zip(group.detections, arrays, strict=True):
+        if counts and not detection.mesh:
+            check_vertices(detection, array, max(counts))
+    values: dict[Metric, np.ndarray] = {}
+    if set(metrics) & {"gps", "gpsm"}:
+        pairs = vertices_at_points(group.detections, arrays, group.truths, rule)
+        values["gps"] = geodesic_point_similarities(pairs, group.detections, group.truths, scored, rule)
+    if set(metrics) & {"gpsm", "segm-iou"}:
+        height, width = group.image.height, group.image.width
+        patches = [
+            paste(s, d.xywh, height, width) for s, d in zip(silhouettes, group.detections, strict=True)
+        ]
+        true = [truth_patch(t, height, width, corner_aligned=corner_aligned) for t in group.truths]
+        values["segm-iou"] = silhouette_ious(patches, true, [truth.iscrowd for truth in group.truths])
+    if "gpsm" in metrics:
+        values["gpsm"] = np.sqrt(values["segm-iou"] * values["gps"])
+    return values, areas
+
+
+def _watched(groups: Sequence[ImageGroup], scored: DensePoseSet, progress: Any) -> Iterator[ImageGroup]:
+    """The groups one by one, progress told, and pages of mapped geodesics given back now and then."""
+    for number, group in enumerate(groups):
+        yield group
+        if number % IMAGES_BETWEEN_RELEASES == 0:
+            release(list(scored.geodesics.values()))
+            if progress is not None:
+                progress(number, len(groups))
+
+
+def _reference(
+    scored: DensePoseSet, groups: Sequence[ImageGroup], similarities: Sequence[np.ndarray]
+) -> ProtocolScore:
+    boxes = [reference.box_ious(group) for group in groups]
+    matches = [
+        [
+            reference.match_group(group, similarity, box, area)
+            for group, similarity, box in zip(groups, similarities, boxes, strict=True)
+        ]
+        for area in AREAS
+    ]
+    categories = _categories(groups)
+    members = {c: [i for i, group in enumerate(groups) if group.category_id == c] for c in categories}
+    curves = {
+        c: [reference.precision_recall([row[i] for i in members[c]]) for row in matches] for c in categories
+    }
+    image_ids = [image.id for image in scored.images]
+
+    def statistic() -> Statistic:
+        unit = {image_id: index for index, image_id in enumerate(image_ids)}
+        units = [unit[group.image.id] for group in groups]
+        return CurveStatistic(
+            [
+                [
+                    _curve([row[i] for i in members[c]], [units[i] for i in members[c]], len(image_ids))
+                    for c in categories
+                ]
+                for row in matches
+            ]
+        )
+
+    return ProtocolScore(
+        reference.summarise([[curves[c][a] for c in categories] for a in range(len(AREAS))]),
+        {c: reference.summarise([[curve] for curve in curves[c]]) for c in categories},
+        image_ids,
+        groups,
+        similarities,
+        statistic,
+    )
+
+
+def _curve(matches: Sequence[Matches], units: Sequence[int], n_units: int) -> MatchedCurve:
+    unit = np.array(units, dtype=np.int64)
+    return MatchedCurve(
+        score=np.concatenate([m.score for m in matches]),
+        true=np.concatenate([m.matched & ~m.hidden for m in matches], axis=1),
+        counted=~np.concatenate([m.hidden for m in matches], axis=1),
+        unit=np.repeat(unit, [len(m.score) for m in matches]),
+        truth_unit=np.repeat(unit, [int(m.counts.sum()) for m in matches]),
+        n_units=n_units,
+    )
+
+
+def _corrected(
+    scored: DensePoseSet,
+    groups: Sequence[ImageGroup],
+    similarities: Sequence[np.ndarray],
+    areas: Sequence[np.ndarray],
+    metric: Metric,
+) -> ProtocolScore:
+    image_ids = [image.id for image in scored.images]
+    unit = {image_id: index for index, image_id in enumerate(image_ids)}
+    images = [
+        corrected.image_similarities(group, similarity, area, metric, unit[group.image.id])
+        for group, similarity, area in zip(groups, similarities, areas, strict=True)
+    ]
+
+    def statistic_of(some: Sequence[ImageSimilarities]) -> AveragePrecisionStatistic:
+        return AveragePrecisionStatistic(some, len(image_ids), corrected.MAX_DETECTIONS)
+
+    def figures_of(statistic: Statistic) -> dict[str, float]:
+        values = 100.0 * statistic(np.ones((1, len(image_ids))))[0]
+        return dict(zip(NAMES, values.tolist(), strict=True))
+
+    whole = statistic_of(images)
+    by_category = {}
+    for category in _categories(groups):
+        own = [i for i, group in zip(images, groups, strict=True) if group.category_id == category]
+        by_category[category] = figures_of(statistic_of(own))
+    return ProtocolScore(figures_of(whole), by_category, image_ids, groups, similarities, lambda: whole)
+
+
+def _categories(groups: Sequence[ImageGroup]) -> list[Id]:
+    return sorted({group.category_id for group in groups}, key=reference.sort_key)
+
+
+def _rows(group: ImageGroup, similarity: np.ndarray) -> Iterator[TruthRow]:
+    for column, truth in enumerate(group.truths):
+        if truth.dp is None:
+            continue
+        values = np.nan_to_num(similarity[:, column], nan=0.0)
+        best = int(values.argmax()) if len(values) and values.max() > 0 else None
+        yield TruthRow(
+            annotation_id=truth.id,
+            image_id=truth.image_id,
+            category_id=truth.category_id,
+            mesh=truth.mesh,
+            area=truth.area,
+            n_points=len(truth.dp),
+            similarity=0.0 if best is None else float(values[best]),
+            detection=None if best is None else group.detections[best].number,
+        )
+
+
+def _percent(value: float, interval: Interval) -> Interval:
+    """The protocol's own figure between the bounds that resampling gave, in percent."""
+    if interval.low is None or interval.high is None:
+        return Interval(value)
+    return Interval(value, 100.0 * interval.low, 100.0 * interval.high)

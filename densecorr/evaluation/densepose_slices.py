@@ -1,0 +1,108 @@
+"""DensePose scores taken apart: by category, size, mesh and what the annotations say of visibility and viewpoint.
+
+A slice's figure is the mean over its annotated objects of the similarity of the detection most like each, in percent:
+unlike AP it can be said of any group of objects. Its interval is over images.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from .bootstrap import BootstrapSettings, Interval, RatioOfSums, bootstrap_intervals, resample_counts
+from .densepose_files import DensePoseTruth, Id
+from .densepose_reference import NAMES
+from .densepose_score import ProtocolScore, TruthRow
+
+SIZES = ((32.0**2, "small"), (96.0**2, "medium"), (np.inf, "large"))  # COCO's, upper bounds exclusive here
+
+
+def slice_scores(
+    score: ProtocolScore,
+    truths: Sequence[DensePoseTruth],
+    categories: Mapping[Id, str],
+    settings: BootstrapSettings,
+) -> dict[str, dict[str, tuple[Interval, int]]]:
+    """By grouping and group: the mean similarity in percent with its interval, and the number of objects."""
+    rows = score.rows()
+    by_id = {truth.id: truth for truth in truths}
+    groupings: dict[str, Callable[[TruthRow], str | None]] = {
+        "category": lambda row: categories[row.category_id],
+        "size": lambda row: next(name for limit, name in SIZES if row.area < limit),
+        "mesh": lambda row: row.mesh or None,
+        "visible": lambda row: _visible(by_id[row.annotation_id]),
+        "viewpoint": lambda row: _viewpoint(by_id[row.annotation_id]),
+        "source": lambda row: by_id[row.annotation_id].source,
+    }
+    found = {}
+    for grouping, name_of in groupings.items():
+        names = [name_of(row) for row in rows]
+        groups = sorted({name for name in names if name is not None})
+        if len(groups) > 1 or (grouping == "category" and groups):
+            found[grouping] = {
+                group: _mean(
+                    [row for row, name in zip(rows, names, strict=True) if name == group], score, settings
+                )
+                for group in groups
+            }
+    return found
+
+
+def compare_scores(
+    a: ProtocolScore, b: ProtocolScore, settings: BootstrapSettings
+) -> dict[str, tuple[Interval, float | None]]:
+    """Each figure's difference a - b in percentage points with its paired interval, and its two-sided p-value.
+
+    The same images are drawn for both. p is twice the smaller share of resamples on either side of 0 (ties half).
+    """
+
+    def difference(counts: np.ndarray) -> np.ndarray:
+        return 100.0 * (a.statistic(counts) - b.statistic(counts))
+
+    everything = np.ones(len(a.image_ids), dtype=bool)
+    intervals = bootstrap_intervals([difference], everything, settings)[0]
+    drawn = np.concatenate([difference(counts) for counts in resample_counts(everything, settings)])
+    return {
+        name: (replace(interval, value=_subtract(a.figures[name], b.figures[name])), p_value(column))
+        for name, interval, column in zip(NAMES, intervals, drawn.T, strict=True)
+    }
+
+
+def _subtract(a: float, b: float) -> float | None:
+    """None where one of them is undefined (-100, NaN)."""
+    return a - b if a >= 0 and b >= 0 else None
+
+
+def p_value(differences: np.ndarray) -> float | None:
+    """Two-sided bootstrap p-value of resampled differences (B,): how easily their sign could be the other one."""
+    known = differences[np.isfinite(differences)]
+    if not len(known):
+        return None
+    below = (known < 0).mean() + 0.5 * (known == 0).mean()
+    return float(min(1.0, 2 * min(below, 1 - below)))
+
+
+def _mean(
+    rows: Sequence[TruthRow], score: ProtocolScore, settings: BootstrapSettings
+) -> tuple[Interval, int]:
+    place = {image_id: index for index, image_id in enumerate(score.image_ids)}
+    index = np.array([place[row.image_id] for row in rows])
+    n_images = len(score.image_ids)
+    total = np.bincount(index, weights=[100.0 * row.similarity for row in rows], minlength=n_images)
+    count = np.bincount(index, minlength=n_images).astype(np.float64)
+    statistic = RatioOfSums(total[:, None], count[:, None])
+    return bootstrap_intervals([statistic], count > 0, settings)[0][0], len(rows)
+
+
+def _visible(truth: DensePoseTruth) -> str | None:
+    share = truth.visible_share
+    if share is None:
+        return None
+    return "under 50 %" if share < 0.5 else "50 to 90 %" if share < 0.9 else "90 % and more"
+
+
+def _viewpoint(truth: DensePoseTruth) -> str | None:
+    """The side seen: the quarter of the camera's azimuth (degrees, 0 in front, positive to the subject's left)."""
+    if truth.azimuth is None:
+        return None
+    return ("front", "left side", "back", "right side")[int(((truth.azimuth + 45.0) % 360.0) // 90.0)]
