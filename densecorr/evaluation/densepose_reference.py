@@ -31,7 +31,7 @@ MAX_DETECTIONS = 20
 AREAS = ((0.0, 1e10), (32.0**2, 96.0**2), (96.0**2, 1e10))  # all, medium, large
 IGNORED_SHARE = 0.7  # of a box in ignore regions: the box is dropped
 BOX_IOU = 0.8
-LEAST = [min(float(threshold), 1 - 1e-10) for threshold in THRESHOLDS]
+LEAST = np.minimum(THRESHOLDS, 1 - 1e-10)
 NAMES = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
 
 
@@ -115,8 +115,15 @@ def match_group(
         values, boxes = similarity[:, order].tolist(), box_iou[:, order].tolist()
         near = [[g for g, value in enumerate(row) if not value < THRESHOLDS[0]] for row in values]
         some = [d for d in range(n_detections) if near[d]]
+        wanted = [g for d in some for g in near[d]]
         taken = [False] * len(truths)
-        for t, threshold in enumerate(LEAST):
+        if len(set(wanted)) == len(wanted) == len(some):  # nobody competes: each threshold decides for itself
+            for d, g in zip(some, wanted, strict=True):
+                reached = ~(values[d][g] < LEAST)
+                hidden[reached, d], matched[:, d] = out[g], reached & (not no_id[g])
+                taken[g] = bool(reached[-1])
+            some = []
+        for t, threshold in enumerate(LEAST.tolist() if some else ()):
             taken = [False] * len(truths)
             some = [d for d in some if any(not values[d][g] < threshold for g in near[d])]
             for d in some:

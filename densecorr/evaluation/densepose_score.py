@@ -33,7 +33,7 @@ from .densepose_similarity import (
 from .gps import KAPPA
 
 Protocol = Literal["reference", "corrected"]
-IMAGES_BETWEEN_RELEASES = 25
+IMAGES_BETWEEN_RELEASES = 4
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,11 @@ def score_set(
             for group in _watched(groups, scored, progress)
         ]
         areas = [area for _, area in measured]
+        boxes = [reference.box_ious(group) for group in groups] if is_reference else []
         for metric in settings.metrics:
             similarities = [values[metric] for values, _ in measured]
             if is_reference:
-                found[protocol, metric] = _reference(scored, groups, similarities)
+                found[protocol, metric] = _reference(scored, groups, similarities, boxes)
             else:
                 found[protocol, metric] = _corrected(scored, groups, similarities, areas, metric)
     return found
@@ -164,9 +165,11 @@ def _watched(groups: Sequence[ImageGroup], scored: DensePoseSet, progress: Any) 
 
 
 def _reference(
-    scored: DensePoseSet, groups: Sequence[ImageGroup], similarities: Sequence[np.ndarray]
+    scored: DensePoseSet,
+    groups: Sequence[ImageGroup],
+    similarities: Sequence[np.ndarray],
+    boxes: Sequence[np.ndarray],
 ) -> ProtocolScore:
-    boxes = [reference.box_ious(group) for group in groups]
     matches = [
         [
             reference.match_group(group, similarity, box, area)

@@ -69,15 +69,18 @@ def vertices_at_points(
     points = [_image_points(truth, rule) for truth in truths if truth.dp is not None]
     xy = np.concatenate(points) if points else np.zeros((0, 2))
     found = np.full((len(detections), len(xy)), -1, dtype=np.int64)
-    for row, (detection, array) in enumerate(zip(detections, vertices, strict=True)):
-        x, y, w, h = detection.xywh
-        if rule.truncate:
-            px, py = (xy[:, 0] - x).astype(np.int64), (xy[:, 1] - y).astype(np.int64)
-        else:
-            px, py = np.rint(xy).astype(np.int64).T - np.array([[int(x)], [int(y)]])
-        inside = np.flatnonzero((px >= 0) & (px < int(w)) & (py >= 0) & (py < int(h)))
-        if len(inside):
-            found[row, inside] = array[py[inside], px[inside]]
+    boxes = np.array([detection.xywh for detection in detections], dtype=np.float64).reshape(-1, 4, 1)
+    if rule.truncate:
+        px, py = (xy[:, 0] - boxes[:, 0]).astype(np.int64), (xy[:, 1] - boxes[:, 1]).astype(np.int64)
+    else:
+        px, py = (np.rint(xy[:, axis]) - np.trunc(boxes[:, axis]) for axis in (0, 1))
+        px, py = px.astype(np.int64), py.astype(np.int64)
+    width, height = np.trunc(boxes[:, 2]), np.trunc(boxes[:, 3])
+    inside = (px >= 0) & (px < width) & (py >= 0) & (py < height)
+    for row, array in enumerate(vertices):
+        own = np.flatnonzero(inside[row])
+        if len(own):
+            found[row, own] = array.reshape(-1).take(py[row, own] * array.shape[1] + px[row, own])
     return PointPairs(found, start)
 
 
@@ -162,11 +165,13 @@ def _distances(
     D: np.ndarray, true: Int64[np.ndarray, " P"], predicted: Int64[np.ndarray, "D P"]
 ) -> Float[np.ndarray, "D P"]:
     """Geodesics in float32, infinite where either vertex is unknown."""
-    distance = np.full(predicted.shape, np.inf, dtype=np.float32)
-    known = (predicted >= 0) & (true >= 0)
-    if known.any():
-        rows = np.broadcast_to(true, predicted.shape)[known]
-        distance[known] = D[rows, predicted[known]]
+    flat = D.reshape(-1)
+    distance = flat.take(np.maximum(true, 0) * len(D) + np.maximum(predicted, 0)).astype(
+        np.float32, copy=False
+    )
+    unknown = (predicted < 0) | (true < 0)
+    if unknown.any():
+        distance[unknown] = np.inf
     return distance
 
 
@@ -184,8 +189,19 @@ def silhouette_ious(
     crowd: Sequence[bool],
 ) -> Float[np.ndarray, "D G"]:
     """IoU of every detection's silhouette with every annotation's (crowds: over the detection's area)."""
-    values = [[patch_iou(d, t, c) for t, c in zip(truths, crowd, strict=True)] for d in detections]
-    return np.array(values, dtype=np.float64).reshape(len(detections), len(truths))
+    ious = np.zeros((len(detections), len(truths)))
+    (left, top, right, bottom), (x0, y0, x1, y1) = _edges(detections), _edges(truths)
+    overlap = (np.maximum(left[:, None], x0) < np.minimum(right[:, None], x1)) & (
+        np.maximum(top[:, None], y0) < np.minimum(bottom[:, None], y1)
+    )
+    for d, t in np.argwhere(overlap).tolist():
+        ious[d, t] = patch_iou(detections[d], truths[t], crowd[t])
+    return ious
+
+
+def _edges(patches: Sequence[Patch]) -> Int64[np.ndarray, "4 N"]:
+    rows = [(p.x0, p.y0, p.x0 + p.pixels.shape[1], p.y0 + p.pixels.shape[0]) for p in patches]
+    return np.array(rows, dtype=np.int64).reshape(-1, 4).T
 
 
 def check_vertices(detection: DensePoseDetection, vertices: Int[np.ndarray, "h w"], count: int) -> None:
