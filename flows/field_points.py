@@ -8,14 +8,9 @@ import msgspec
 import numpy as np
 
 from densecorr.errors import AnnotationError, EmptyInstanceError, SettingsError
-from densecorr.evaluation.densepose_files import (
-    DensePoseTruth,
-    Id,
-    read_geodesics,
-    read_json,
-    read_results,
-    read_truths,
-)
+from densecorr.evaluation.densepose_files import read_json, read_truths
+from densecorr.evaluation.densepose_results import read_geodesics, read_results
+from densecorr.evaluation.densepose_types import DensePoseTruth, Id
 from densecorr.evaluation.geodesic import SHIC_SCALE, bounded_error
 from densecorr.evaluation.point_errors import CURVE_CM, PointErrors, check_mirror, point_errors
 from densecorr.evaluation.point_matching import MIN_IOU, match_detections

@@ -4,17 +4,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from densecorr.errors import SettingsError
-from densecorr.evaluation.densepose_files import (
-    DensePoseSet,
-    check_set,
-    read_geodesics,
-    read_results,
-    read_truths,
-    read_vertex_maps,
-)
+from densecorr.evaluation.densepose_files import read_truths
 from densecorr.evaluation.densepose_reference import NAMES
+from densecorr.evaluation.densepose_results import check_set, read_geodesics, read_results, read_vertex_maps
 from densecorr.evaluation.densepose_score import Protocol, ProtocolScore, ScoreSettings, score_set
 from densecorr.evaluation.densepose_slices import slice_scores
+from densecorr.evaluation.densepose_types import DensePoseSet
 from densecorr.evaluation.gps import KAPPA
 
 from .progress import StageProgress
@@ -23,7 +18,7 @@ from .score_record import settings_of, write_record
 from .session import say
 
 if TYPE_CHECKING:
-    from densecorr.evaluation.densepose_files import DensePoseDetection
+    from densecorr.evaluation.densepose_types import DensePoseDetection
 
 PROTOCOLS: tuple[Protocol, ...] = ("reference", "corrected")
 FIELD_OPTIONS = ("alphas", "reference", "mean", "thresholds", "root", "bins", "mirrors")
@@ -85,7 +80,6 @@ def read_set(command: Score) -> DensePoseSet:
     detections: tuple[DensePoseDetection, ...]
     if pred.suffix == ".parquet":
         from densecorr.evaluation.label_results import results_of_labels
-
         from storage.rows import table_to_records
         from storage.tables import read_table
 

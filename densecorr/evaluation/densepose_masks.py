@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped, UInt8
 
 from ..errors import AnnotationError
-from .densepose_files import DensePoseTruth, Xywh
+from .densepose_types import DensePoseTruth, Xywh
 
 SIDE = 256  # of a part mask
 N_PART_MASKS = 14
@@ -115,8 +115,8 @@ def enlarge_corner_aligned(
     """
     (y0, y1, wy, fy), (x0, x1, wx, fx) = (_axis(frame.shape[0], side) for side in (height, width))
     upright = frame.T  # pycocotools decodes column by column: whole lines are copied, first of x, then of y
-    columns = np.ascontiguousarray((upright[x0] + upright[x1]).T)
-    total = columns[y0] + columns[y1]  # 0..4 neighbours set
+    columns = np.ascontiguousarray((upright.take(x0, axis=0) + upright.take(x1, axis=0)).T)
+    total = columns.take(y0, axis=0) + columns.take(y1, axis=0)  # 0..4 neighbours set
     out = total == 4
     edge = np.flatnonzero(total - np.uint8(1) < 3)  # 0 - 1 is 255 here
     ys, xs = np.divmod(edge, max(len(x0), 1))

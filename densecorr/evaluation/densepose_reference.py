@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from .average_precision import RECALLS, THRESHOLDS
-from .densepose_files import DensePoseDetection, DensePoseSet, DensePoseTruth, Id, ScoredImage
+from .densepose_types import DensePoseDetection, DensePoseSet, DensePoseTruth, Id, ScoredImage
 
 MAX_DETECTIONS = 20
 AREAS = ((0.0, 1e10), (32.0**2, 96.0**2), (96.0**2, 1e10))  # all, medium, large

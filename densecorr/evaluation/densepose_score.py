@@ -16,7 +16,6 @@ from . import densepose_corrected as corrected
 from . import densepose_reference as reference
 from .average_precision import AveragePrecisionStatistic, CurveStatistic, ImageSimilarities, MatchedCurve
 from .bootstrap import BootstrapSettings, Interval, Statistic, bootstrap_intervals
-from .densepose_files import DensePoseSet, Id
 from .densepose_masks import paste, truth_patch
 from .densepose_reference import AREAS, NAMES, ImageGroup, Matches
 from .densepose_similarity import (
@@ -30,6 +29,7 @@ from .densepose_similarity import (
     silhouette_ious,
     vertices_at_points,
 )
+from .densepose_types import DensePoseSet, Id
 from .gps import KAPPA
 
 Protocol = Literal["reference", "corrected"]

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int, Int64
 
 from ..errors import AnnotationError
-from .densepose_files import DensePoseDetection, DensePoseSet, DensePoseTruth
 from .densepose_masks import Patch, patch_iou
+from .densepose_types import DensePoseDetection, DensePoseSet, DensePoseTruth
 from .gps import KAPPA
 
 Metric = Literal["gps", "gpsm", "segm-iou"]

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from .bootstrap import BootstrapSettings, Interval, RatioOfSums, bootstrap_intervals, resample_counts
-from .densepose_files import DensePoseTruth, Id
 from .densepose_reference import NAMES
 from .densepose_score import ProtocolScore, TruthRow
+from .densepose_types import DensePoseTruth, Id
 
 SIZES = ((32.0**2, "small"), (96.0**2, "medium"), (np.inf, "large"))  # COCO's, upper bounds exclusive here
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import AnnotationError
-from .densepose_files import DensePoseDetection, DensePoseTruth, Id
 from .densepose_similarity import CORRECTED, vertices_at_points
+from .densepose_types import DensePoseDetection, DensePoseTruth, Id
 
 MIN_IOU = 0.5  # of the boxes, for a detection to answer for an annotation
 

@@ -12,13 +12,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from densecorr.evaluation.densepose_files import (
-    DensePoseDetection,
-    DensePoseSet,
-    DensePoseTruth,
-    ScoredImage,
-)
 from densecorr.evaluation.densepose_score import ScoreSettings, score_set
+from densecorr.evaluation.densepose_types import DensePoseDetection, DensePoseSet, DensePoseTruth, ScoredImage
 
 from .densepose_order_of_work import PlainEvaluator
 from .measure import Benchmark, Comparison

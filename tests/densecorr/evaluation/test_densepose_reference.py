@@ -6,15 +6,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import zoom
 
-from densecorr.evaluation.densepose_files import (
-    DensePoseSet,
-    check_set,
-    read_geodesics,
-    read_results,
-    read_truths,
-)
+from densecorr.evaluation.densepose_files import read_truths
 from densecorr.evaluation.densepose_masks import enlarge_corner_aligned
+from densecorr.evaluation.densepose_results import check_set, read_geodesics, read_results
 from densecorr.evaluation.densepose_score import ScoreSettings, score_set
+from densecorr.evaluation.densepose_types import DensePoseSet
 from tests.benchmarks.densepose_order_of_work import PlainEvaluator
 from tests.densepose_worlds import make_geodesics, make_world, write_world
 

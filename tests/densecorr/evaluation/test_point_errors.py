@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from densecorr.errors import AnnotationError
-from densecorr.evaluation.densepose_files import DensePoseDetection, DensePoseTruth
+from densecorr.evaluation.densepose_types import DensePoseDetection, DensePoseTruth
 from densecorr.evaluation.point_errors import check_mirror, point_errors
 from densecorr.evaluation.point_matching import match_detections
 
