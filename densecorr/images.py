@@ -4,7 +4,6 @@ Positions are `(x, y)` in pixels with centres at integers: an image spans [-0.5,
 (x, y, w, h) counts edges instead (its pixel 0 spans [0, 1]), so its corner (x, y) lies at (x - 0.5, y - 0.5) here.
 """
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,39 +11,45 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Shaped, UInt8
 
-from .errors import AnnotationError, ImageError
+from .errors import AnnotationError
+from .image_headers import image_errors, orientation_of
+from .image_uris import local_image
+
+_TURNS = {  # EXIF orientation to what sets it upright, as PIL.ImageOps.exif_transpose
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 
 
 def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
-    """An image file as RGB; grey, palette, CMYK and 16-bit files are converted; of an animation, the first frame.
+    """An image as RGB, upright (EXIF orientation applied), from a file or an address (`s3://`, `https://`, ...).
+
+    Grey, palette, CMYK and 16-bit files are converted; of an animation it is the first frame. What an address holds
+    is fetched once and then kept on disk (`image_uris`).
 
     Raises:
         ImageError: no such file, not a whole image, or one of more pixels than Pillow trusts (179 million).
+        DatasetNotFoundError: an address that is not cached, and nothing may be fetched offline.
+        DependencyError: an address that needs a package which is not installed.
     """
     from PIL import Image
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            warnings.filterwarnings("error", message="Truncated File Read")
-            with Image.open(path) as image:
-                if image.mode.startswith("I"):  # 16-bit grey: PIL would clip instead of scale
-                    wide = np.asarray(image, dtype=np.float64)
-                    grey = np.clip(
-                        wide / max(wide.max(), 65535.0 if wide.max() > 255 else 255.0) * 255.0, 0, 255
-                    )
-                    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
-                return np.asarray(image.convert("RGB"))
-    except FileNotFoundError as error:
-        raise ImageError("an image file", f"no file at {path}", "Check the image folder.") from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(
-            f"an image of at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels",
-            f"{path} ({error})",
-            "Shrink it, or cut it into pieces.",
-        ) from error
-    except (OSError, SyntaxError, ValueError, UserWarning) as error:
-        raise ImageError("a readable image", f"{path} ({error})", "Replace the damaged file.") from error
+    file = local_image(path)
+    with image_errors(path), Image.open(file) as image:
+        image.load()
+        turn = _TURNS.get(orientation_of(image))
+        upright = image if turn is None else image.transpose(Image.Transpose[turn])
+        if upright.mode.startswith("I"):  # 16-bit grey: PIL would clip instead of scale
+            wide = np.asarray(upright, dtype=np.float64)
+            scale = max(wide.max(), 65535.0 if wide.max() > 255 else 255.0)
+            grey = np.clip(wide / scale * 255.0, 0, 255)
+            return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+        return np.asarray(upright.convert("RGB"))
 
 
 def write_png(path: Path | str, image: UInt8[np.ndarray, "H W *channels"]) -> None:

@@ -147,7 +147,7 @@ def help_text() -> str:
             "options of every command:",
             "  --store FOLDER|URI         where artifacts are kept (else DENSECORR_STORE, else ./runs/store)",
             "  --track auto|always|never  record in Prefect; auto: a single stage only if a server answers",
-            "  --offline                  no model is downloaded: only what is cached is used",
+            "  --offline                  nothing is downloaded: only cached models and images are used",
             "  --accept-licence           use models that forbid commercial use; kept in the lineage",
             "  --version                  print the version",
         ]

@@ -35,6 +35,8 @@ STAGES = (
     Entry("ingest", "flows.ingest:STAGE", "read a COCO, LVIS or DensePose file into a data set"),
     Entry("ingest-images", "flows.ingest_images:STAGE", "images of folders, URIs or videos as a data set"),
     Entry("silhouettes", "flows.silhouettes:STAGE", "find a category's objects by name and cut them out"),
+    Entry("split", "flows.split:STAGE", "assign images to splits; videos, subjects, duplicates stay together"),
+    Entry("charts", "flows.charts:STAGE", "DensePose chart labels (part, u, v) as vertices, or back"),
     Entry("template", "flows.template:STAGE", "check a mesh; compute its eigenbasis, geodesics and symmetry"),
     Entry("render", "flows.render:STAGE", "render a template from all around"),
     Entry("features", "flows.features:STAGE", "extract the features of a template's views"),

@@ -1,8 +1,6 @@
 """The silhouettes stage's work on tables: images in, instances, overlays and a summary out."""
 
 import json
-import os
-import posixpath
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +14,7 @@ from densecorr.detection.find import DETECTED, FILLED, SilhouetteFinder, id_pref
 from densecorr.errors import EmptyInstanceError, ImageError
 from densecorr.images import contact_sheet, crop_frame, crop_image, decode_silhouette, read_image, write_png
 from densecorr.records import ImageRecord, InstanceRecord
-from storage.datasets import image_path, read_dataset_info
+from storage.datasets import image_path, moved_root, read_dataset_info
 from storage.rows import records_to_table, table_to_records
 from storage.shards import finished_shards, remove_shards
 from storage.tables import read_table, write_table
@@ -35,7 +33,7 @@ class ImageWork:
     """One image with its instances of the category; new ones are numbered from `first`."""
 
     record: ImageRecord
-    path: Path
+    path: Path | str
     known: tuple[InstanceRecord, ...]
     first: int
 
@@ -118,13 +116,6 @@ def write_found(
     (path / "facts.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
 
-def moved_root(root: str, artifact_id: str) -> str:
-    """The image root of a data set, as seen from another artifact beside the one it was written in."""
-    if os.path.isabs(root) or "://" in root:
-        return root
-    return posixpath.normpath(f"../{artifact_id}/{root}")
-
-
 def finish_silhouettes(
     out: Path, shards: Path, folder: Path, artifact_id: str, command: "Silhouettes"
 ) -> None:
@@ -147,7 +138,7 @@ def finish_silhouettes(
     summary = _summarise(facts, changed, new, command)
     if not any(record.category == command.category for record in instances):
         raise _nothing_found(summary, command)
-    for name in ("images", "labels", "cameras", "quarantine"):
+    for name in ("images", "labels", "cameras", "quarantine", "duplicates"):
         if (folder / f"{name}.parquet").exists():
             shutil.copyfile(folder / f"{name}.parquet", out / f"{name}.parquet")
     write_table(out / "instances.parquet", "instances", records_to_table("instances", instances))

@@ -1,6 +1,8 @@
 """Reading a data set's folder: instances with their images and label sets, in one order."""
 
 import json
+import os
+import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from densecorr.errors import DatasetNotFoundError, EmptyInstanceError
+from densecorr.image_uris import is_remote, is_uri, local_image
 from densecorr.images import decode_silhouette
 from densecorr.records import ImageRecord, InstanceRecord, LabelRecord
 
@@ -22,7 +25,7 @@ class DatasetInstance:
 
     instance: InstanceRecord
     image: ImageRecord
-    path: Path
+    path: Path | str  # an address (s3://...) is a text; `densecorr.images.read_image` takes either
 
     def silhouette(self) -> Bool[np.ndarray, "H W"] | None:
         """The object's mask in the whole image, None if it has none."""
@@ -45,9 +48,24 @@ def read_dataset_info(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def image_path(folder: Path, root: str, uri: str) -> Path:
-    """Where an image's file is: `uri` below the image root, which starts at the data set's folder when relative."""
+def image_path(folder: Path, root: str, uri: str) -> Path | str:
+    """Where an image is: `uri` below the image root, which starts at the data set's folder when relative.
+
+    An address (`uri` itself, or below a root that is one) stays a text, since a path would lose its slashes; one of
+    this machine (`file://`) becomes its path. `densecorr.images.read_image` takes either.
+    """
+    if is_uri(root) and not is_uri(uri):
+        uri = f"{root.rstrip('/')}/{uri}"
+    if is_uri(uri):
+        return uri if is_remote(uri) else local_image(uri)
     return folder / root / uri  # pathlib: an absolute part drops what stands before it
+
+
+def moved_root(root: str, artifact_id: str) -> str:
+    """The image root of a data set, as seen from another artifact beside the one it was written in."""
+    if os.path.isabs(root) or is_uri(root):
+        return root
+    return posixpath.normpath(f"../{artifact_id}/{root}")
 
 
 def read_instances(

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from PIL import Image
+from PIL import Image, ImageOps
 
 from densecorr.errors import ImageError
+from densecorr.image_headers import ImageHeader, read_header
 from densecorr.images import read_image, write_png
 
 
@@ -116,3 +117,60 @@ def test_an_animation_is_its_first_frame(ending: str, tmp_path: Path) -> None:
     read = read_image(tmp_path / f"a.{ending}")
     assert read.shape == (4, 6, 3)
     assert_allclose(read, np.broadcast_to((250, 10, 10), read.shape), atol=12)
+
+
+ASYMMETRIC = np.random.default_rng(5).integers(0, 256, (5, 8, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["png", "tiff", "webp", "jpeg"])
+def test_exif_orientation_is_applied(ending: str, orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{ending}"
+    options = {"webp": {"lossless": True}, "jpeg": {"quality": 95, "subsampling": 0}}.get(ending, {})
+    Image.fromarray(ASYMMETRIC).save(path, exif=exif, **options)
+    read = read_image(path)
+    with Image.open(path) as stored:
+        assert_array_equal(read, np.asarray(ImageOps.exif_transpose(stored).convert("RGB")))
+    turned = {  # by hand: what the tag says is the visual place of row 0 and column 0
+        1: ASYMMETRIC,
+        2: ASYMMETRIC[:, ::-1],
+        3: ASYMMETRIC[::-1, ::-1],
+        4: ASYMMETRIC[::-1],
+        5: ASYMMETRIC.swapaxes(0, 1),
+        6: ASYMMETRIC[::-1].swapaxes(0, 1),
+        7: ASYMMETRIC[::-1, ::-1].swapaxes(0, 1),
+        8: ASYMMETRIC[:, ::-1].swapaxes(0, 1),
+    }[orientation]
+    assert_allclose(read.astype(int), turned, atol=0 if ending != "jpeg" else 60)
+    header = read_header(path)
+    assert (header.height, header.width) == read.shape[:2]
+
+
+def test_a_damaged_exif_note_does_not_spoil_the_pixels(tmp_path: Path) -> None:
+    Image.fromarray(ASYMMETRIC).save(tmp_path / "a.png", exif=b"Exif\0\0II*\0\xff\xff")
+    assert_array_equal(read_image(tmp_path / "a.png"), ASYMMETRIC)
+    assert read_header(tmp_path / "a.png").width == 8
+
+
+def test_16_bits_are_turned_too(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    ramp = np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000
+    Image.fromarray(ramp).save(tmp_path / "a.png", exif=exif)
+    assert_allclose(read_image(tmp_path / "a.png")[..., 0], ramp[::-1].T / 257, atol=1)
+
+
+def test_a_header_says_whose_image_it_is(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x8298], exif[0x013B] = "2024 A. Person", "A. Person"
+    xmp = (
+        b'<x:xmpmeta><rdf:RDF><cc:license rdf:resource="https://example.org/by/4.0/"/></rdf:RDF></x:xmpmeta>'
+    )
+    Image.fromarray(ASYMMETRIC).save(tmp_path / "a.jpg", exif=exif, xmp=xmp)
+    assert read_header(tmp_path / "a.jpg") == ImageHeader(
+        8, 5, "2024 A. Person", "A. Person", "https://example.org/by/4.0/"
+    )
+    write_png(tmp_path / "b.png", ASYMMETRIC)
+    assert read_header(tmp_path / "b.png") == ImageHeader(8, 5)
