@@ -23,7 +23,7 @@ class TemplateCommand:
     mesh: MeshSource
     """A mesh file, an SMPL .npz or .pkl, or a shape that comes with densecorr: body, quadruped."""
     version: int = 1
-    """The template is called CATEGORY-vVERSION."""
+    """The template is called CATEGORY-vVERSION; a DensePose reference mesh (cow_5002) keeps its name."""
     group: str | None = None
     """Keep one group or object of an .obj file."""
     allow_pickle: Annotated[bool, NotInRecipe] = False
@@ -46,16 +46,23 @@ def read_shape(command: TemplateCommand, inputs: StageInputs) -> "tuple[np.ndarr
 
 
 def template_id(command: TemplateCommand) -> str:
-    """For example cow-v1; what cannot stand in an id becomes a hyphen."""
+    """For example cow-v1; what cannot stand in an id becomes a hyphen. A reference mesh keeps the name labels use."""
+    from densecorr.datasets.reference_meshes import VERTEX_COUNTS
+
+    if command.category in VERTEX_COUNTS:
+        return command.category
     return f"{re.sub('[^A-Za-z0-9._-]+', '-', command.category).strip('-') or 'template'}-v{command.version}"
 
 
 def write(out: Path, inputs: StageInputs, command: TemplateCommand, progress: Progress) -> None:
     """Fill the folder `out`."""
+    from densecorr.datasets.reference_meshes import check_reference_mesh
     from densecorr.templates import build_template, write_template
 
     progress(0, 1, "geometry")
     V, F = read_shape(command, inputs)
+    for name in (command.category, Path(command.mesh).stem):
+        check_reference_mesh(name, len(V))
     write_template(out, build_template(V, F, template_id(command), command.settings, out, command.workers))
 
 
@@ -68,4 +75,4 @@ def estimate_bytes(command: TemplateCommand, inputs: StageInputs) -> int:
     return n_bytes + (2 * len(V) ** 2 if command.settings.all_pairs else 0)
 
 
-STAGE = Stage("template", TemplateCommand, version=1, write=write, estimate_bytes=estimate_bytes)
+STAGE = Stage("template", TemplateCommand, version=2, write=write, estimate_bytes=estimate_bytes)

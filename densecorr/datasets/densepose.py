@@ -20,27 +20,28 @@ from ..errors import AnnotationError
 from .arrow import LABELS
 from .checks import check_counts
 from .coco_types import CocoAnnotation, Rle
+from .reference_meshes import VERTEX_COUNTS
+
+__all__ = [
+    "EVALUATION_SIDE",
+    "LABEL_FIELDS",
+    "N_MASKS",
+    "N_PARTS",
+    "TRAINING_SIDE",
+    "UNIT",
+    "VERTEX_COUNTS",
+    "check_points",
+    "dp_to_xy",
+    "has_points",
+    "label_table",
+    "xy_to_dp",
+]
 
 TRAINING_SIDE = 256.0  # the reference training code: dp / 256 of the box
 EVALUATION_SIDE = 255.0  # the reference evaluator: dp / 255 of the box
 N_PARTS = 24  # chart parts 1..24; 0 is background
 UNIT = (-0.01, 1.01)  # dp_U, dp_V, with room for rounding
 N_MASKS = 14  # slots of dp_masks
-
-VERTEX_COUNTS = {
-    "smpl_27554": 27554,
-    "bear_4936": 4936,
-    "chimp_5029": 5029,
-    "cat_7466": 7466,
-    "cow_5002": 5002,
-    "dog_7466": 7466,
-    "elephant_5002": 5002,
-    "giraffe_5002": 5002,
-    "horse_5004": 5004,
-    "sheep_5004": 5004,
-    "zebra_5002": 5002,
-}
-"""Vertices of each released CSE reference mesh, by its `ref_model` name."""
 
 LABEL_FIELDS = ("dp_x", "dp_y", "dp_I", "dp_U", "dp_V", "dp_vertex", "ref_model", "dp_masks")
 """The annotation fields that move, untouched, into the `extra` of the label made from them."""

@@ -64,3 +64,10 @@ def test_a_shipped_shape_goes_by_its_name(name: str, store: Store) -> None:
     assert digest.startswith("sha256:")
     V, _ = load_catalog_mesh(name)
     assert estimate_bytes(command, resolve_inputs(command, store)) > 4 * 256 * len(V)
+
+
+def test_a_reference_mesh_keeps_its_name_and_must_have_its_vertices(sphere: Path, store: Store) -> None:
+    assert template_id(TemplateCommand("cow_5002", "cow.obj")) == "cow_5002"
+    command = TemplateCommand("cow_5002", str(sphere), settings=SMALL)
+    with pytest.raises(MeshError, match="5002"):
+        run_stage(STAGE, command, store, StageProgress("template"))
