@@ -12,7 +12,7 @@ from torch.nn.functional import adaptive_avg_pool2d, grid_sample
 from ..losses import Scored
 from ..models import CseModel
 from .augment import Batch, flip_batch
-from .processes import Processes
+from .processes import Processes, memory_format
 
 Network = Callable[..., tuple[Tensor, Tensor]]
 
@@ -27,7 +27,9 @@ def score_batches(
     batches = [to_device(batch, processes.device) for batch in batches]
     if equivariance:
         batches = [*batches, flip_batch(batches[0])]
-    images = torch.cat([batch.images for batch in batches]).contiguous(memory_format=torch.channels_last)
+    images = torch.cat([batch.images for batch in batches]).contiguous(
+        memory_format=memory_format(processes.device)
+    )
     hint = None if model.reads_grids else torch.cat([batch.hint for batch in batches])
     with processes.autocast():
         pixel, logit = network(images, hint)

@@ -19,7 +19,7 @@ from .checkpoints import load_training_state, save_model, save_training_state
 from .collapse import SideCounter, collapse_warning, summarise_sides
 from .examples import EncodedExamples, Examples
 from .prepare import Say, TrainingLevel, check_batches, make_batches, resolve_settings
-from .processes import OneProcess, Processes
+from .processes import OneProcess, Processes, memory_format
 from .score import score_batches
 from .settings import TrainSettings, learning_rate_at
 
@@ -60,7 +60,7 @@ def train(
     first, device = processes.rank == 0, processes.device
     channels = real.encoding.channels if isinstance(real, EncodedExamples) else None
     model = CseModel(settings.model, torch.from_numpy(level.basis).float(), channels).to(device)
-    model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] torch's stub lacks it
+    model = model.to(memory_format=memory_format(device))  # pyright: ignore[reportCallIssue] torch's stub lacks it
     rule = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
     optimizer = rule(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     mirror = torch.from_numpy(level.mirror).long()
