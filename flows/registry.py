@@ -35,7 +35,9 @@ STAGES = (
     Entry("ingest", "flows.ingest:STAGE", "read a COCO, LVIS or DensePose file into a data set"),
     Entry("ingest-images", "flows.ingest_images:STAGE", "images of folders, URIs or videos as a data set"),
     Entry("silhouettes", "flows.silhouettes:STAGE", "find a category's objects by name and cut them out"),
-    Entry("split", "flows.split:STAGE", "assign images to splits; videos, subjects, duplicates stay together"),
+    Entry(
+        "split", "flows.split:STAGE", "assign images to splits; videos, subjects, duplicates stay together"
+    ),
     Entry("charts", "flows.charts:STAGE", "DensePose chart labels (part, u, v) as vertices, or back"),
     Entry("template", "flows.template:STAGE", "check a mesh; compute its eigenbasis, geodesics and symmetry"),
     Entry("render", "flows.render:STAGE", "render a template from all around"),
@@ -73,7 +75,11 @@ TOOLS = (
     Entry(
         "transfer", "flows.transfer:Transfer", "score keypoint transfer between images (PF-PASCAL, SPair-71k)"
     ),
-    Entry("score", "flows.score:Score", "score result files by a protocol of the field: table and JSON, no store"),
+    Entry(
+        "score",
+        "flows.score:Score",
+        "score result files by a protocol of the field: table and JSON, no store",
+    ),
     Entry("data", "flows.data:DataCommand", "summarise, query, check, split and export data sets"),
     Entry("export", "flows.export:Export", "write a data set back as a COCO or DensePose file"),
     Entry("serve", "flows.serve:Serve", "run a pipeline file on a schedule"),

@@ -84,18 +84,21 @@ def _check_points(table: pa.Table) -> None:
 
 
 def _check_silhouettes(table: pa.Table) -> None:
-    """A silhouette is a whole run-length code: height and width, and the counts."""
+    """A silhouette is whole: height and width, and either the counts or polygons."""
     silhouette = table.column("silhouette")
     whole = pc.and_(
         pc.equal(pc.fill_null(pc.list_value_length(pc.struct_field(silhouette, "size")), 0), 2),
-        pc.is_valid(pc.struct_field(silhouette, "counts")),
+        pc.xor(
+            pc.is_valid(pc.struct_field(silhouette, "counts")),
+            pc.greater(pc.fill_null(pc.list_value_length(pc.struct_field(silhouette, "polygons")), 0), 0),
+        ),
     )
     broken = pc.and_(silhouette.is_valid(), pc.invert(whole))
     if pc.any(broken).as_py():
         row = pc.index(broken, True).as_py()
         raise unfit(
             "instances",
-            f"size [h, w] and counts in the silhouette of {table['instance_id'][row]}",
+            f"size [h, w] and either counts or polygons in the silhouette of {table['instance_id'][row]}",
             repr(table["silhouette"][row].as_py()),
         )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from densecorr.datasets.segmentations import as_runs
 from densecorr.errors import AnnotationError
 from densecorr.records import Camera, ImageRecord, InstanceRecord, LabelRecord
 
@@ -110,6 +111,8 @@ def _values(name: str, field: pa.Field, column: pa.ChunkedArray) -> list[Any]:
         return [json.loads(text) if text else {} for text in column.to_pylist()]
     if field.name == "xywh":
         return [tuple(box) for box in column.to_pylist()]
+    if field.name == "silhouette":
+        return [as_runs(value) for value in column.to_pylist()]
     if name == "labels" and field.name in POINT_COLUMNS:
         return _split(column, _DTYPES.get(field.name, np.float32))
     return column.to_pylist()

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from densecorr.errors import ArtifactError
 
-VERSION = "1"
+VERSION = "2"
+READABLE = ("1", VERSION)  # version 1: a silhouette had no polygons
 NAME_KEY, VERSION_KEY = b"densecorr.table", b"densecorr.version"
 
 
@@ -31,9 +32,9 @@ def _list(kind: pa.DataType, size: int = -1) -> pa.DataType:
 
 _TEXT, _REAL, _FLAG = pa.string(), pa.float64(), pa.bool_()
 _REALS, _INTS = _list(pa.float32()), _list(pa.int32())
-SILHOUETTE = pa.struct(
-    [pa.field("size", _INTS), pa.field("counts", _TEXT)]
-)  # compressed COCO RLE, size (h, w)
+SILHOUETTE = pa.struct(  # size (h, w), and either a compressed COCO RLE or polygons (x, y, x, y, ...)
+    [pa.field("size", _INTS), pa.field("counts", _TEXT), pa.field("polygons", _list(_list(_REAL)))]
+)
 
 IMAGES = _schema(
     "images",

@@ -6,6 +6,7 @@ silently: an unknown column is an error when writing, another table or version a
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from densecorr.errors import ArtifactError
 
 from .conform import conform_table, unfit
 from .rows import cameras_to_table, records_to_table, table_to_cameras, table_to_records
-from .schemas import NAME_KEY, SCHEMAS, VERSION, VERSION_KEY, schema_of
+from .schemas import NAME_KEY, READABLE, SCHEMAS, VERSION, VERSION_KEY, schema_of
 
 __all__ = [
     "SCHEMAS",
+    "TableWriter",
     "cameras_to_table",
     "conform_table",
     "read_table",
@@ -32,6 +34,7 @@ __all__ = [
 
 
 _CONFIDENCES = ("score", "margin", "expected_error")
+GROUP_ROWS = {"instances": 192}  # few enough that the rows of some images are read without most others
 
 
 def write_table(path: str | Path, name: str, table: pa.Table) -> None:
@@ -42,15 +45,57 @@ def write_table(path: str | Path, name: str, table: pa.Table) -> None:
     Raises:
         AnnotationError: the rows are not those of such a table.
     """
+    conformed = conform_table(name, table)
+    pq.write_table(conformed, path, row_group_size=GROUP_ROWS.get(name), **_parquet_options(name))
+
+
+class TableWriter:
+    """Writes a table batch by batch, in little memory; use it in a `with`.
+
+    Each batch is checked as by `write_table`; that no key returns in a later batch is the caller's to see to.
+
+    Raises:
+        AnnotationError: the rows are not those of such a table.
+    """
+
+    def __init__(self, path: str | Path, name: str) -> None:
+        self._name, self._rows = name, GROUP_ROWS.get(name)
+        self._writer = pq.ParquetWriter(path, schema_of(name), **_parquet_options(name))
+        self._thread, self._pending = ThreadPoolExecutor(1), Future[None]()
+        self._pending.set_result(None)
+
+    def __enter__(self) -> "TableWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._thread, self._writer:
+            self._pending.result()
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows; they are compressed while the caller makes the next."""
+        if len(table):
+            conformed = conform_table(self._name, table)
+            self._pending.result()
+            self._pending = self._thread.submit(
+                self._writer.write_table, conformed, row_group_size=self._rows
+            )
+
+
+def _parquet_options(name: str) -> dict[str, Any]:
+    if name == "instances":  # in small groups, dictionaries and statistics cost more time than they save
+        return {
+            "compression": "zstd",
+            "compression_level": 1,
+            "use_dictionary": False,
+            "write_statistics": False,
+        }
     split = [f"{column}.list.element" for column in _CONFIDENCES if name == "labels"]
-    others: Any = [path for path in _leaf_paths(table.schema) if path not in split]
-    pq.write_table(
-        conform_table(name, table),
-        path,
-        compression="zstd",
-        use_dictionary=others,
-        column_encoding=dict.fromkeys(split, "BYTE_STREAM_SPLIT") or None,
-    )
+    others: Any = [path for path in _leaf_paths(schema_of(name)) if path not in split]
+    return {
+        "compression": "zstd",
+        "use_dictionary": others,
+        "column_encoding": dict.fromkeys(split, "BYTE_STREAM_SPLIT") or None,
+    }
 
 
 def _leaf_paths(schema: pa.Schema) -> list[str]:
@@ -92,16 +137,25 @@ def read_table(
         AnnotationError: an asked column that the table does not have.
     """
     schema = schema_of(name)
-    _check_file(Path(path), name)
+    check_table_file(Path(path), name)
     strangers = [column for column in columns or () if column not in schema.names]
     if strangers:
         raise unfit(name, f"columns among {', '.join(schema.names)}", ", ".join(strangers))
     asked = None if columns is None else list(columns)
     no_folders: Any = None  # a folder named "a=b" on the way adds no column; pyarrow's stub forgets None
-    return pq.read_table(path, columns=asked, filters=filters, partitioning=no_folders)
+    table = pq.read_table(path, columns=asked, filters=filters, partitioning=no_folders)
+    return _current(table, schema)
 
 
-def _check_file(path: Path, name: str) -> None:
+def _current(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table of an older version as one of this."""
+    if (table.schema.metadata or {}).get(VERSION_KEY, b"").decode() == VERSION:
+        return table
+    fields = [schema.field(column) for column in table.column_names]
+    return table.cast(pa.schema(fields, metadata=schema.metadata))
+
+
+def check_table_file(path: Path, name: str) -> None:
     try:
         metadata = pq.read_schema(path).metadata or {}
     except FileNotFoundError as error:
@@ -115,7 +169,7 @@ def _check_file(path: Path, name: str) -> None:
         received = f"a table {found}" if found else "a Parquet file without that mark"
         raise ArtifactError(f"a table {name} in {path}", received, "Name a file that holds the table.")
     version = metadata.get(VERSION_KEY, b"").decode()
-    if version != VERSION:
+    if version not in READABLE:
         raise ArtifactError(
             f"version {VERSION} of the table {name} in {path}",
             f"version {version or 'unknown'}",

@@ -5,7 +5,13 @@ from typing import Any
 
 import pyarrow as pa
 
-RLE_TYPE = pa.struct([("size", pa.list_(pa.int32())), ("counts", pa.string())])
+RLE_TYPE = pa.struct(
+    [
+        ("size", pa.list_(pa.int32())),  # height, width
+        ("counts", pa.string()),  # compressed run lengths, or null and
+        ("polygons", pa.list_(pa.list_(pa.float64()))),  # x, y, x, y, ... as the file has them
+    ]
+)
 _TEXT, _REALS = pa.string(), pa.list_(pa.float32())
 
 

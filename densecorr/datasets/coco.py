@@ -5,6 +5,7 @@ so that `export.write_coco` gives the file back field by field. Keypoints stay i
 DensePose points become a label row and stay untouched in its `extra`.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,118 @@ import pyarrow.compute as pc
 
 from ..errors import AnnotationError, ImageError, SettingsError
 from ..images import encode_silhouette, read_image
-from .arrow import INSTANCES, DatasetTables
+from .arrow import INSTANCES, LABELS, DatasetTables
 from .checks import Rejects
 from .coco_annotations import AnnotationReader
 from .coco_categories import read_categories, wanted_images
+from .coco_image_files import KnownFiles
 from .coco_images import Progress, read_images
 from .coco_json import CocoFile, read_coco_file
 from .coco_types import CocoSettings
 from .silhouettes import GrabCut, grabcut_silhouette
 
 LABEL_SOURCES = ("human", "zero_shot", "model", "synthetic", "correction")
+
+
+class CocoReader:
+    """A COCO, LVIS or DensePose file, its images read and checked, its annotations still to come.
+
+    Iterate over `batches` to the end; `images`, `quarantine` and `info` are whole then.
+
+    Args:
+        path, image_root, source, settings, progress, threads, listed: as `read_coco`.
+        known: image files that need not be read again while they are the same.
+
+    Raises:
+        DatasetNotFoundError, AnnotationError, SettingsError: as `read_coco`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        image_root: Path,
+        source: str,
+        settings: CocoSettings | None = None,
+        progress: Progress | None = None,
+        threads: int = 8,
+        listed: frozenset[str] | None = None,
+        known: KnownFiles | None = None,
+    ) -> None:
+        settings = settings or CocoSettings()
+        if not source or "/" in source:
+            raise SettingsError(
+                "a source name without '/'", repr(source), "Name the data set, such as 'coco'."
+            )
+        self._root, self._settings, self._progress, self._threads = image_root, settings, progress, threads
+        self._file = file = read_coco_file(Path(path))
+        self._rejects = Rejects(Path(path), settings.on_error)
+        categories = read_categories(file, settings.categories, self._rejects)
+        wanted = wanted_images(file, categories, settings)
+        images = read_images(
+            file, Path(image_root), source, settings, wanted, self._rejects, progress, threads, listed, known
+        )
+        self._images, self._used = images.table, []
+        self.image_files, self.n_unread_files = images.files, images.n_unread
+        label_source = _label_source(file, settings)
+        self._annotations = AnnotationReader(source, label_source, settings, images, categories)
+        known = {key: file.rest.pop(key) for key in ("info", "licenses") if key in file.rest}
+        self.info: dict[str, Any] = {
+            "format": "coco",
+            "image_root": str(Path(image_root).absolute()),
+            "source": source,
+            "split": settings.split,
+            "label_source": label_source,
+            **known,
+            "categories": categories.rows,
+            "other": file.rest,
+            "absent": list(file.absent),
+        }
+
+    def batches(self) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """Instances and labels, some thousand annotations at once, in the file's order.
+
+        Raises:
+            AnnotationError: a bad row, with `on_error="raise"`.
+        """
+        for instances, labels in self._annotations.read(self._file, self._rejects, self._progress):
+            if self._settings.drops_empty_images:
+                self._used.append(pc.unique(instances.column("image_id")))
+            yield instances, labels
+            self._file.release()
+
+    def read(self) -> tuple[pa.Table, pa.Table]:
+        """All instances and labels at once, absent silhouettes made as the settings say.
+
+        Raises:
+            AnnotationError: a bad row, with `on_error="raise"`.
+        """
+        batches = [(INSTANCES.empty_table(), LABELS.empty_table()), *self.batches()]
+        instances = pa.concat_tables([batch[0] for batch in batches])
+        labels = pa.concat_tables([batch[1] for batch in batches])
+        if self._settings.missing_silhouettes == "grabcut":
+            grabcut = self._settings.grabcut
+            instances = fill_silhouettes(
+                instances, self.images, Path(self._root), grabcut, self._progress, self._threads
+            )
+        return instances, labels
+
+    @property
+    def images(self) -> pa.Table:
+        """The images table, without those that the settings drop for having no instance."""
+        if not self._settings.drops_empty_images:
+            return self._images
+        used = pa.chunked_array(self._used, pa.string())
+        return self._images.filter(pc.is_in(self._images.column("image_id"), used))
+
+    @property
+    def n_panoptic(self) -> int:
+        """Annotations of panoptic files (`segments_info`, no category) met and left out so far."""
+        return self._annotations.n_panoptic
+
+    @property
+    def quarantine(self) -> pa.Table:
+        """The rows set aside so far."""
+        return self._rejects.table()
 
 
 def read_coco(
@@ -34,6 +137,7 @@ def read_coco(
     settings: CocoSettings | None = None,
     progress: Progress | None = None,
     threads: int = 8,
+    listed: frozenset[str] | None = None,
 ) -> DatasetTables:
     """Read a COCO, LVIS or DensePose file as a data set.
 
@@ -45,45 +149,17 @@ def read_coco(
         settings: filters, checks, what to do with bad rows and absent silhouettes.
         progress: called with done, total and what is done.
         threads: image files read at once; the result does not depend on it.
+        listed: keep only these images (`image_lists.images_in_list`).
 
     Raises:
         DatasetNotFoundError: no such file or folder.
         AnnotationError: not a COCO file; or a bad row (its id, what is wrong, what helps) with
-            `on_error="raise"`.
+            `on_error="raise"`; or `listed` names no image of the file.
         SettingsError: a source with a slash, or a category that the file does not have.
     """
-    settings = settings or CocoSettings()
-    if not source or "/" in source:
-        raise SettingsError("a source name without '/'", repr(source), "Name the data set, such as 'coco'.")
-    file = read_coco_file(Path(path))
-    rejects = Rejects(Path(path), settings.on_error)
-    categories = read_categories(file, settings.categories, rejects)
-    wanted = wanted_images(file, categories, settings)
-    images = read_images(file, Path(image_root), source, settings, wanted, rejects, progress, threads)
-    label_source = _label_source(file, settings)
-    reader = AnnotationReader(source, label_source, settings, images, categories)
-    instances, labels = reader.read(file, rejects, progress)
-    image_table = images.table
-    if settings.drops_empty_images:
-        used = pc.unique(instances.column("image_id"))
-        image_table = image_table.filter(pc.is_in(image_table.column("image_id"), used))
-    if settings.missing_silhouettes == "grabcut":
-        instances = fill_silhouettes(
-            instances, image_table, Path(image_root), settings.grabcut, progress, threads
-        )
-    known = {key: file.rest.pop(key) for key in ("info", "licenses") if key in file.rest}
-    info: dict[str, Any] = {
-        "format": "coco",
-        "image_root": str(Path(image_root).absolute()),
-        "source": source,
-        "split": settings.split,
-        "label_source": label_source,
-        **known,
-        "categories": categories.rows,
-        "other": file.rest,
-        "absent": list(file.absent),
-    }
-    return DatasetTables(image_table, instances, labels, rejects.table(), info=info)
+    reader = CocoReader(path, image_root, source, settings, progress, threads, listed)
+    instances, labels = reader.read()
+    return DatasetTables(reader.images, instances, labels, reader.quarantine, info=reader.info)
 
 
 def fill_silhouettes(

@@ -1,5 +1,6 @@
 """The annotations of a COCO file: rows of the instances and labels tables, made chunk by chunk."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,17 +9,19 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import AnnotationError
-from .arrow import INSTANCES, LABELS
+from .arrow import INSTANCES
 from .checks import Rejects, check_box
 from .coco_categories import Categories
+from .coco_chunks import PlainReader, is_whole
 from .coco_images import Images, Progress
 from .coco_json import CocoFile, pack_extra, raw_text, row_fields
-from .coco_types import CocoAnnotation, CocoSettings, Rle, id_text
+from .coco_masks import masks_as_silhouette
+from .coco_types import EXACT, CocoAnnotation, CocoSettings, Rle, id_text
 from .densepose import LABEL_FIELDS, check_points, has_points, label_table
-from .segmentations import compress_segmentation, silhouette_area, silhouette_box
+from .segmentations import as_runs, pack_segmentation, silhouette_area, silhouette_box
 
 CHUNK = 2048  # annotations decoded at once
-EXACT = 2**53  # whole numbers below it are float64s
+
 _decoder = msgspec.json.Decoder(CocoAnnotation)
 
 
@@ -28,42 +31,61 @@ class _Columns:
 
     instances: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in INSTANCES.names})
     labels: list[dict[str, Any]] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)  # of the instances in the chunk
 
 
 class AnnotationReader:
-    """Annotations to rows; remembers the ids it has seen."""
+    """Annotations to rows; remembers the ids it has seen, and counts the panoptic annotations it left out."""
 
     def __init__(
         self, source: str, label_source: str, settings: CocoSettings, images: Images, categories: Categories
     ) -> None:
         self._source, self._label_source, self._settings = source, label_source, settings
         self._images, self._categories = images, categories
-        self._seen: set[str] = set()
+        self._plain = PlainReader(source, settings, images.sizes, categories)
+        self._seen: set[int | str] = set()
+        self.n_panoptic = 0
 
     def read(
         self, file: CocoFile, rejects: Rejects, progress: Progress | None = None
-    ) -> tuple[pa.Table, pa.Table]:
-        """The instances and labels tables.
+    ) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """The instances and labels tables of one chunk after the other, in the file's order.
 
         Raises:
             AnnotationError: a bad row, with `on_error="raise"`.
         """
-        instances, labels = [INSTANCES.empty_table()], [LABELS.empty_table()]
         total = len(file.annotations)
         for start in range(0, total, CHUNK):
-            columns = _Columns()
-            for raw in file.annotations[start : start + CHUNK]:
-                self._add(raw, columns, rejects)
-            instances.append(_instance_table(columns.instances))
-            labels.append(label_table(columns.labels))
+            chunk = file.annotations[start : start + CHUNK]
+            yield self._read_chunk(chunk, rejects)
             if progress is not None:
-                progress(min(start + CHUNK, total), total, "annotations")
-        return pa.concat_tables(instances), pa.concat_tables(labels)
+                progress(start + len(chunk), total, "annotations")
 
-    def _add(self, raw: msgspec.Raw, columns: _Columns, rejects: Rejects) -> None:
+    def _read_chunk(self, chunk: list[msgspec.Raw], rejects: Rejects) -> tuple[pa.Table, pa.Table]:
+        plain = self._plain.read(chunk)
+        ids = set(plain.ids)
+        if len(ids) < len(plain.ids) or not self._seen.isdisjoint(ids):  # the slow path says which
+            plain = self._plain.read([])
+            others: Iterable[int] = range(len(chunk))
+        else:
+            self._seen.update(ids)
+            others = plain.others
+        columns = _Columns()
+        for place in others:
+            self._add(chunk[place], place, columns, rejects)
+        instances = plain.table
+        if columns.places:
+            instances = pa.concat_tables([plain.table, _instance_table(columns.instances)])
+            instances = instances.take(pa.array(np.argsort(np.concatenate([plain.places, columns.places]))))
+        return instances, label_table(columns.labels)
+
+    def _add(self, raw: msgspec.Raw, place: int, columns: _Columns, rejects: Rejects) -> None:
         id_ = image_id = None
         try:
             fields = row_fields(raw)
+            if "segments_info" in fields and "category_id" not in fields:
+                self.n_panoptic += 1
+                return
             try:
                 annotation = _decoder.decode(raw)
             except msgspec.DecodeError as error:
@@ -74,10 +96,12 @@ class AnnotationReader:
             category = self._category(annotation, image_id)
             if category is None:
                 return
-            if id_ in self._seen:
+            key = int(id_) if is_whole(id_) else id_
+            if key in self._seen:
                 raise AnnotationError("every annotation id once", f"{id_} again", "Number the rows anew.")
-            self._seen.add(id_)
-            self._append(annotation, fields, (id_, image_id, category), columns)
+            self._seen.add(key)
+            if self._append(annotation, fields, (id_, image_id, category), columns):
+                columns.places.append(place)
         except AnnotationError as error:
             rejects.add("annotation", id_, image_id, error, raw_text(raw))
 
@@ -108,22 +132,26 @@ class AnnotationReader:
         fields: dict[str, msgspec.Raw],
         names: tuple[str, str, str],
         columns: _Columns,
-    ) -> None:
+    ) -> bool:
+        """Add the row to the columns; False if it is too small."""
         id_, image_id, category = names
-        silhouette = compress_segmentation(annotation.segmentation, *self._images.sizes[image_id])
+        silhouette = pack_segmentation(annotation.segmentation, *self._images.sizes[image_id])
         if annotation.bbox is not None:
             xywh = check_box(annotation.bbox)
         elif silhouette is not None:
-            xywh = silhouette_box(silhouette)
+            xywh = silhouette_box(as_runs(silhouette))
         else:
             raise AnnotationError("a box or a segmentation", "neither", "Add one of them.")
-        area = annotation.area
-        if area is None:
-            area = xywh[2] * xywh[3] if silhouette is None else silhouette_area(silhouette)
         if has_points(annotation):
             check_points(annotation)
+        said = silhouette
+        if silhouette is None and annotation.dp_masks:
+            silhouette = masks_as_silhouette(annotation.dp_masks, xywh, *self._images.sizes[image_id])
+        area = annotation.area
+        if area is None:
+            area = xywh[2] * xywh[3] if silhouette is None else silhouette_area(as_runs(silhouette))
         if area < self._settings.min_area:
-            return
+            return False
         label_fields = {}
         if has_points(annotation):
             label_fields = {name: fields.pop(name) for name in LABEL_FIELDS if name in fields}
@@ -138,7 +166,8 @@ class AnnotationReader:
                 }
             )
         absent = [name for name in ("bbox", "area", "iscrowd") if name not in fields]
-        self._drop_kept(annotation, fields, (id_, image_id), silhouette)
+        self._drop_kept(annotation, fields, (id_, image_id), said)
+        made = None if silhouette is None else "dp_masks"
         values = {
             "instance_id": f"{self._source}/{id_}",
             "image_id": f"{self._source}/{image_id}",
@@ -146,7 +175,7 @@ class AnnotationReader:
             "template_id": annotation.ref_model or None,
             "xywh": xywh,
             "silhouette": silhouette,
-            "silhouette_source": None if silhouette is None else "dataset",
+            "silhouette_source": made if said is None else "dataset",
             "area": area,
             "iscrowd": bool(annotation.iscrowd),
             "ignore": bool(annotation.ignore),
@@ -155,6 +184,7 @@ class AnnotationReader:
         }
         for name, value in values.items():
             columns.instances[name].append(value)
+        return True
 
     def _drop_kept(
         self,
@@ -178,10 +208,10 @@ class AnnotationReader:
                 del fields[name]
         if _is_number(annotation.score):
             del fields["score"]
-        if (
-            isinstance(annotation.segmentation, Rle)
-            and msgspec.json.decode(fields["segmentation"]) == silhouette
-        ):
+        if isinstance(annotation.segmentation, Rle):
+            if msgspec.json.decode(fields["segmentation"]) == as_runs(silhouette):
+                del fields["segmentation"]
+        elif silhouette is not None:  # polygons near an image: their numbers are float64s
             del fields["segmentation"]
 
 

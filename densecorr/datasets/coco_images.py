@@ -1,13 +1,9 @@
 """The images of a COCO file: rows of the images table, their files found, measured and hashed."""
 
-import hashlib
-import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -15,20 +11,13 @@ import pyarrow as pa
 from ..errors import AnnotationError, DatasetNotFoundError
 from .arrow import IMAGES
 from .checks import Rejects
+from .coco_image_files import IMAGE_FILES, ImageFile, KnownFiles, image_file_table, inspect_files
 from .coco_json import CocoFile, pack_extra, raw_text, row_fields
 from .coco_types import CocoImage, CocoSettings, id_text
+from .image_lists import is_listed
 
 Progress = Callable[[int, int, str], object]
 _decoder = msgspec.json.Decoder(CocoImage)
-
-
-class _File(NamedTuple):
-    """What the disk says about an image."""
-
-    uri: str
-    sha256: str | None
-    size: tuple[int, int] | None  # width, height
-    problem: str | None
 
 
 @dataclass(frozen=True)
@@ -39,6 +28,8 @@ class Images:
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # (height, width) of the kept
     rejected: dict[str, str] = field(default_factory=dict)  # why
     dropped: set[str] = field(default_factory=set)  # by a filter
+    files: pa.Table = field(default_factory=IMAGE_FILES.empty_table)  # of the kept that were read
+    n_unread: int = 0  # files of the kept that `known` made it needless to read
 
 
 @dataclass(frozen=True)
@@ -57,6 +48,8 @@ def read_images(
     rejects: Rejects,
     progress: Progress | None = None,
     threads: int = 8,
+    listed: frozenset[str] | None = None,
+    known: KnownFiles | None = None,
 ) -> Images:
     """Read, filter and check the images of a file.
 
@@ -69,10 +62,12 @@ def read_images(
         rejects: takes the bad rows.
         progress: called with the files done, their number and what is done.
         threads: reading files at once.
+        listed: keep only images that `image_lists.is_listed` finds in it.
+        known: files that need not be read again while they are the same (`inspect_files`).
 
     Raises:
         DatasetNotFoundError: no folder `root`, with `settings.check_images`.
-        AnnotationError: a bad row, with `on_error="raise"`.
+        AnnotationError: a bad row, with `on_error="raise"`; or no image of the file is listed.
     """
     if settings.check_images and not root.is_dir():
         raise DatasetNotFoundError("a folder of images", f"no folder {root}", "Correct the image folder.")
@@ -81,6 +76,7 @@ def read_images(
     images = Images(IMAGES.empty_table())
     rows: list[_Row] = []
     seen: set[str] = set()
+    n_listed = 0
     for raw in file.images:
         row = _decode(raw, seen, rejects)
         if row is None:
@@ -88,29 +84,35 @@ def read_images(
         kept = wanted is None or row.id in wanted
         kept &= not settings.splits or _split(row.image, settings) in settings.splits
         kept &= allowed is None or str(row.image.license) in allowed
+        if listed is not None:
+            names_it = is_listed(listed, row.id, row.image.file_name or row.image.coco_url or "")
+            kept, n_listed = kept and names_it, n_listed + names_it
         if kept:
             rows.append(row)
         else:
             images.dropped.add(row.id)
+    if listed is not None and not n_listed:
+        raise AnnotationError(
+            f"a list that names images of {file.path}", "none of them", "Take the list of this data set."
+        )
     values: list[dict[str, Any]] = []
-    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-        from PIL import Image
-
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        jobs = pool.map(lambda row: _inspect(row.image, root, settings.check_images), rows)
-        for index, (row, found) in enumerate(zip(rows, jobs, strict=True)):
-            try:
-                value = _values(row, found, source, settings, licences)
-            except AnnotationError as error:
-                images.rejected[row.id] = f"{error.args[1]}"
-                rejects.add("image", row.id, row.id, error, raw_text(row.raw))
-            else:
-                values.append(value)
-                images.sizes[row.id] = (value["height"], value["width"])
-            if progress is not None and (index % 64 == 63 or index == len(rows) - 1):
-                progress(index + 1, len(rows), "images")
+    files: list[ImageFile] = []
+    found_files = inspect_files([row.image for row in rows], root, settings.check_images, threads, known)
+    for index, (row, found) in enumerate(zip(rows, found_files, strict=True)):
+        try:
+            value = _values(row, found, source, settings, licences)
+        except AnnotationError as error:
+            images.rejected[row.id] = f"{error.args[1]}"
+            rejects.add("image", row.id, row.id, error, raw_text(row.raw))
+        else:
+            values.append(value)
+            files.append(found)
+            images.sizes[row.id] = (value["height"], value["width"])
+        if progress is not None and (index % 64 == 63 or index == len(rows) - 1):
+            progress(index + 1, len(rows), "images")
     table = pa.Table.from_pylist(values, schema=IMAGES)
-    return Images(table, images.sizes, images.rejected, images.dropped)
+    n_unread = sum(found.known for found in files)
+    return replace(images, table=table, files=image_file_table(files), n_unread=n_unread)
 
 
 def licence_names(file: CocoFile) -> dict[str, str]:
@@ -155,49 +157,8 @@ def _decode(raw: msgspec.Raw, seen: set[str], rejects: Rejects) -> _Row | None:
     return _Row(raw, id_, image)
 
 
-def _inspect(image: CocoImage, root: Path, check: bool) -> _File:
-    """Find an image's file, hash it, read its size; runs in a thread."""
-    candidates = _candidates(image)
-    for uri in candidates:
-        path = root / uri
-        try:
-            if not path.is_file():
-                continue
-            with path.open("rb") as file:
-                size = _size(file) if check else None
-                file.seek(0)
-                return _File(uri, hashlib.file_digest(file, "sha256").hexdigest(), size, None)
-        except (OSError, SyntaxError, ValueError) as error:  # PIL's for damaged headers, and names too long
-            return _File(uri, None, None, f"an unreadable file {path} ({error})")
-    if not candidates:
-        return _File("", None, None, "neither file_name nor coco_url nor flickr_url")
-    return _File(candidates[0], None, None, f"no file {root / candidates[0]}" if check else None)
-
-
-def _size(file: Any) -> tuple[int, int]:
-    """Width and height from the header alone, as the pixels are stored (an EXIF rotation is not applied)."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            return image.size
-    except Image.DecompressionBombError as error:
-        raise ValueError(str(error)) from error
-
-
-def _candidates(image: CocoImage) -> list[str]:
-    """Where the file may be below the root; LVIS keeps the folder (train2017/...) in its url."""
-    if image.file_name:
-        return [image.file_name]
-    url = image.coco_url or image.flickr_url
-    if not url:
-        return []
-    parts = urlsplit(url).path.strip("/").split("/")
-    return list(dict.fromkeys(["/".join(parts[-2:]), parts[-1]])) if parts[-1] else []
-
-
 def _values(
-    row: _Row, found: _File, source: str, settings: CocoSettings, licences: dict[str, str]
+    row: _Row, found: ImageFile, source: str, settings: CocoSettings, licences: dict[str, str]
 ) -> dict[str, Any]:
     image, fields = row.image, row_fields(row.raw)
     if found.problem is not None:
@@ -227,7 +188,7 @@ def _values(
     }
 
 
-def _checked_size(image: CocoImage, found: _File) -> tuple[int, int]:
+def _checked_size(image: CocoImage, found: ImageFile) -> tuple[int, int]:
     width, height = image.width, image.height
     if width is None or height is None:
         if found.size is None:
@@ -236,13 +197,20 @@ def _checked_size(image: CocoImage, found: _File) -> tuple[int, int]:
     if width != int(width) or height != int(height) or not (0 < width < 2**31 and 0 < height < 2**31):
         raise AnnotationError("whole width and height above 0", f"{width} x {height}", "Correct the row.")
     if found.size is not None and (width, height) != found.size:
-        turned = (height, width) == found.size
+        remedy = "Annotations are for another version of the image: get the original, or scale them."
+        if found.turned:
+            remedy = (
+                "The JSON gives the size before the image's EXIF tag turns it, but images are read upright: exchange "
+                "width and height and turn the annotations, or remove the tag from the image."
+            )
+        elif (height, width) == found.size:
+            remedy = (
+                "The JSON exchanges width and height: correct it, and the annotations if they are turned too."
+            )
         raise AnnotationError(
             f"an image of {width} x {height} as the JSON says",
             f"{found.size[0]} x {found.size[1]} in {found.uri}",
-            "The image is turned (EXIF orientation is not applied): store its pixels upright."
-            if turned
-            else "Annotations are for another version of the image: get the original, or scale them.",
+            remedy,
         )
     return int(width), int(height)
 

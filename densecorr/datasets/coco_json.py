@@ -31,6 +31,12 @@ class CocoFile:
     categories: list[msgspec.Raw]
     rest: dict[str, Any]
     absent: tuple[str, ...]  # of images, annotations, categories
+    map: mmap.mmap | None = None  # what the rows are views of, when it is the file itself
+
+    def release(self) -> None:
+        """Let the system take back the memory of the file's pages; a row that is read again is fetched again."""
+        if self.map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.map.madvise(mmap.MADV_DONTNEED)
 
 
 def read_coco_file(path: Path) -> CocoFile:
@@ -50,6 +56,7 @@ def read_coco_file(path: Path) -> CocoFile:
         cleaned, n_found = _without_nan(data)
         if n_found == 0 or "malformed" not in str(error):
             raise _broken(path, error) from error
+        data = cleaned
         try:
             fields = _split(path, cleaned)
         except msgspec.DecodeError as second:
@@ -68,7 +75,10 @@ def read_coco_file(path: Path) -> CocoFile:
     except AnnotationError as error:
         expected, received, remedy = error.args
         raise AnnotationError(f"{expected} in {path}", received, remedy) from error
-    return CocoFile(path, rows["images"], rows["annotations"], rows["categories"], rest, absent)
+    mapped = data.obj if isinstance(data, memoryview) and isinstance(data.obj, mmap.mmap) else None
+    file = CocoFile(path, rows["images"], rows["annotations"], rows["categories"], rest, absent, mapped)
+    file.release()
+    return file
 
 
 def decode_value(raw: msgspec.Raw) -> Any:

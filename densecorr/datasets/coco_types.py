@@ -9,6 +9,7 @@ from ..errors import AnnotationError
 from .silhouettes import GrabCut
 
 Id = int | float | str  # float: files written through pandas say 12.0
+EXACT = 2**53  # whole numbers below it are float64s
 ABSENT = "densecorr:absent"  # key of `extra`: fields that the source row did not have though our columns do
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .coco_types import ABSENT
 from .densepose import LABEL_FIELDS, xy_to_dp
+from .segmentations import as_runs
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -57,7 +58,7 @@ def annotation_fields(
         "iscrowd": int(row["iscrowd"]),
     }
     if row["silhouette"] is not None and (row["silhouette_source"] == "dataset" or made_silhouettes):
-        fields["segmentation"] = row["silhouette"]
+        fields["segmentation"] = _segmentation(row["silhouette"])
     if row["ignore"]:
         fields["ignore"] = 1
     if row["score"] is not None:
@@ -95,6 +96,13 @@ def _extra(
     if naming.many_sources:
         extra = {name: value for name, value in extra.items() if name not in ids}
     return extra, absent
+
+
+def _segmentation(silhouette: dict[str, Any]) -> Any:
+    """Polygons as polygons, anything else as runs."""
+    if silhouette.get("polygons") is None:
+        return as_runs(silhouette)
+    return [[_number(value) for value in polygon] for polygon in silhouette["polygons"]]
 
 
 def _number(value: float) -> int | float:

@@ -1,7 +1,7 @@
 """COCO's three forms of a segmentation (polygons, runs, compressed runs) as one: compressed runs."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 from .checks import check_polygons, check_rle
 from .coco_types import Rle
@@ -31,6 +31,38 @@ def compress_segmentation(
         check_polygons(segmentation, height, width)
         polygons: Any = segmentation
         packed = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
+
+
+def pack_segmentation(
+    segmentation: Sequence[Sequence[float | int]] | Rle | None, height: int, width: int
+) -> dict[str, Any] | None:
+    """A segmentation as the column holds it: size, and either counts or, as they are, polygons.
+
+    Raises:
+        AnnotationError: `checks.check_polygons`, `checks.check_rle`.
+    """
+    if not segmentation or isinstance(segmentation, Rle):
+        runs = compress_segmentation(segmentation, height, width)
+        return None if runs is None else {**runs, "polygons": None}
+    check_polygons(segmentation, height, width)
+    return {"size": [height, width], "counts": None, "polygons": segmentation}
+
+
+@overload
+def as_runs(silhouette: dict[str, Any]) -> dict[str, Any]: ...
+@overload
+def as_runs(silhouette: None) -> None: ...
+def as_runs(silhouette: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A value of the column silhouette as compressed runs {"size": [h, w], "counts": text}; polygons are filled."""
+    if silhouette is None:
+        return None
+    height, width = silhouette["size"]
+    if silhouette["counts"] is not None:
+        return {"size": [height, width], "counts": silhouette["counts"]}
+    from pycocotools import mask as coco_mask
+
+    packed: Any = coco_mask.merge(coco_mask.frPyObjects(silhouette["polygons"], height, width))
     return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
 
 

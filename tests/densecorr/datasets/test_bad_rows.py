@@ -78,7 +78,7 @@ BAD_IMAGES = {
     "missing file": (image(0, file_name="gone.png"), "gone.png"),
     "damaged file": (image(0, file_name="damaged.png"), "damaged.png"),
     "another size": (image(0, width=65), "64 x 48"),
-    "turned": (image(0, width=48, height=64), "EXIF"),
+    "turned": (image(0, width=48, height=64), "exchanges width and height"),
     "no height": (image(0, height=-1), "-1"),
     "no name": (without("images", 0, "file_name"), "file_name"),
     "fractional size": (image(0, width=64.5), "64.5"),
@@ -86,7 +86,7 @@ BAD_IMAGES = {
 }
 
 
-def read(path: Path, root: Path, on_error: str):
+def read(path: Path, root: Path, on_error: Any):
     return read_coco(path, root, "toy", CocoSettings(on_error=on_error))
 
 

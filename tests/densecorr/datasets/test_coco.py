@@ -9,6 +9,7 @@ import pytest
 from densecorr.config import from_jsonable, to_jsonable
 from densecorr.datasets.coco import read_coco
 from densecorr.datasets.coco_types import CocoSettings
+from densecorr.datasets.segmentations import as_runs
 from densecorr.errors import AnnotationError, DatasetNotFoundError, SettingsError
 from densecorr.images import decode_silhouette
 from storage.tables import conform_table
@@ -53,7 +54,7 @@ def test_columns_say_what_the_file_says(coco_folder: Path) -> None:
 def test_silhouettes_of_all_three_forms_cover_what_they_should(coco_folder: Path) -> None:
     instances = rows(read(coco_folder, "instances").instances)
     masks = {
-        key: decode_silhouette(row["silhouette"], 48, 64)
+        key: decode_silhouette(as_runs(row["silhouette"]), 48, 64)
         for key, row in instances.items()
         if row["silhouette"] is not None
     }

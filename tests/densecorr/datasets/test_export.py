@@ -177,6 +177,22 @@ def test_any_file_comes_back_equal(
     assert same_json(after, before)
 
 
+@given(coco_files())
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_file_comes_back_equal_from_stored_tables(
+    tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any]
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "any.json").write_text(json.dumps(data), encoding="utf-8")
+    tables = read_coco(folder / "any.json", folder, "toy", CocoSettings(check_images=False))
+    stored = {}
+    for name in ("images", "instances", "labels"):
+        write_table(folder / f"{name}.parquet", name, getattr(tables, name))
+        stored[name] = read_table(folder / f"{name}.parquet", name)
+    write_coco(folder / "back.json", DatasetTables(**stored, info=json.loads(json.dumps(tables.info))))
+    assert same_json(json.loads((folder / "back.json").read_text()), json.loads(json.dumps(data)))
+
+
 def test_the_stored_tables_come_back_equal_too(toy: ModuleType, coco_folder: Path, tmp_path: Path) -> None:
     tables = read_coco(coco_folder / "densepose_iuv.json", coco_folder / "images", "toy")
     stored = {}
