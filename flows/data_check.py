@@ -82,13 +82,14 @@ class Check:
         findings: "list[Finding]",
         left_out: dict[str, str],
     ) -> None:
-        """The page and the two tables, each whole or not at all."""
+        """The page, whole or not at all, and the two tables."""
         import pyarrow.csv
         import pyarrow.parquet
 
         from densecorr.datasets.quality_report import findings_table, quality_page
 
         from .session import say
+        from .whole_file import whole_file
 
         assert self.out is not None  # the caller looked
         self.out.parent.mkdir(parents=True, exist_ok=True)
@@ -97,9 +98,8 @@ class Check:
         pyarrow.csv.write_csv(table, self.out.with_suffix(".csv"))
         pictures = draw_worst(items, _labels(labels_from), findings, self.worst)
         page = quality_page(self.dataset, findings, len(items), self.settings, left_out, pictures)
-        part = self.out.with_name(f"{self.out.name}.part")
-        part.write_text(page, encoding="utf-8")
-        part.replace(self.out)
+        with whole_file(self.out) as part:
+            part.write_text(page, encoding="utf-8")
         say(f"{self.out}: {len(findings)} findings, also as .parquet and .csv")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from .session import Session
+from .whole_file import whole_file
 
 ROWS_AT_ONCE = 256
 
@@ -29,9 +30,7 @@ class Geodesics:
 
         template = read_template(session.store.path(session.store.resolve(self.template)))
         n = len(template.V)
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        part = self.out.with_name(f"{self.out.name}.part")
-        try:
+        with whole_file(self.out) as part:
             D = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=(n, n))
             with StageProgress("geodesics") as progress:
                 for start in range(0, n, ROWS_AT_ONCE):
@@ -40,7 +39,4 @@ class Geodesics:
                     D[start:stop] = geodesic_rows(template, range(start, stop))
             D.flush()
             del D
-            part.replace(self.out)
-        finally:
-            part.unlink(missing_ok=True)
         print(f"{self.out}: {n} x {n}, float32")

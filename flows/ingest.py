@@ -56,6 +56,7 @@ def write(out: Path, inputs: StageInputs, command: Ingest, progress: Progress) -
     import pyarrow.parquet as pq
 
     from densecorr.datasets.arrow import CAMERAS
+    from densecorr.image_uris import is_uri
     from storage.lookup import write_lookup
     from storage.tables import TableWriter, write_tables
 
@@ -85,7 +86,7 @@ def write(out: Path, inputs: StageInputs, command: Ingest, progress: Progress) -
             f"{command.source}: {reader.n_panoptic} panoptic annotations left out (segments_info, no category_id); "
             "their masks are in PNG files, not in the JSON"
         )
-    n_addresses = sum("://" in uri for uri in reader.images["uri"].to_pylist())
+    n_addresses = sum(is_uri(uri) for uri in reader.images["uri"].to_pylist())
     if n_addresses:
         say(
             f"{command.source}: {n_addresses} images at addresses, not checked; each is fetched when it is first read"

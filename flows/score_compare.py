@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from densecorr.errors import AnnotationError, SettingsError
-from densecorr.evaluation.bootstrap import (
-    BootstrapSettings,
-    Interval,
-    RatioOfSums,
-    bootstrap_intervals,
-    resample_counts,
-)
-from densecorr.evaluation.densepose_slices import compare_scores, p_value
+from densecorr.evaluation.bootstrap import BootstrapSettings, Interval, RatioOfSums, difference_intervals
+from densecorr.evaluation.densepose_slices import compare_scores
 
 from .score import DENSEPOSE, Score
 from .score_record import check_same, read_record, write_record
@@ -91,14 +85,7 @@ def _compare_fields(a: Score, b: Score, bootstrap: BootstrapSettings) -> Differe
 
 def _paired(a: np.ndarray, b: np.ndarray, bootstrap: BootstrapSettings) -> tuple[Interval, float | None]:
     first, second = (RatioOfSums(one[:, :1], one[:, 1:]) for one in (a, b))
-
-    def difference(counts: np.ndarray) -> np.ndarray:
-        return first(counts) - second(counts)
-
-    everything = np.ones(len(a), dtype=bool)
-    interval = bootstrap_intervals([difference], everything, bootstrap)[0][0]
-    drawn = [difference(counts)[:, 0] for counts in resample_counts(everything, bootstrap)]
-    return interval, p_value(np.concatenate(drawn)) if drawn else None
+    return difference_intervals(first, second, len(a), bootstrap)[0]
 
 
 def compare_artifacts(

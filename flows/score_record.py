@@ -10,6 +10,7 @@ from densecorr.config import to_jsonable
 from densecorr.errors import AnnotationError, DatasetNotFoundError, SettingsError
 
 from .score import Score
+from .whole_file import whole_file
 
 NOT_RECORDED = ("json", "report", "compare", "leaderboard", "runs", "worst")
 
@@ -35,10 +36,8 @@ def digest(path: Path) -> str | None:
 
 def write_record(path: Path, said: dict[str, Any]) -> None:
     """Write the JSON; figures that are undefined are null."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(finite(said), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(finite(said), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_record(path: Path) -> tuple[dict[str, Any], Score]:

@@ -79,16 +79,26 @@ def _frame(slots: Any) -> UInt8[np.ndarray, "256 256"]:
     for part, slot in enumerate(slots, start=1):
         if not slot:
             continue
-        code = {"size": slot.size, "counts": slot.counts} if isinstance(slot, Rle) else slot
-        if not isinstance(code, dict) or list(code.get("size", ())) != [SIDE, SIDE]:
-            said = code.get("size") if isinstance(code, dict) else type(code).__name__
-            raise AnnotationError(
-                f"dp_masks as run lengths of {SIDE} x {SIDE}", f"{said} in slot {part}", "Encode them so."
-            )
-        runs: Any = code
-        packed: Any = coco_mask.frPyObjects(runs, SIDE, SIDE) if isinstance(code["counts"], list) else code
-        frame[coco_mask.decode(packed) > 0] = part
+        frame[coco_mask.decode(part_runs(slot, f"slot {part}")) > 0] = part
     return frame
+
+
+def part_runs(slot: Any, place: str) -> Any:
+    """One filled slot of `dp_masks` as the compressed run lengths that pycocotools takes.
+
+    Raises:
+        AnnotationError: not an encoding of 256 x 256; `place` says where it stands.
+    """
+    from pycocotools import mask as coco_mask
+
+    code: Any = {"size": slot.size, "counts": slot.counts} if isinstance(slot, Rle) else slot
+    if not isinstance(code, dict) or list(code.get("size", ())) != [SIDE, SIDE]:
+        said = code.get("size") if isinstance(code, dict) else type(code).__name__
+        raise AnnotationError(
+            f"dp_masks as run lengths of {SIDE} x {SIDE}", f"{said} in {place}", "Encode them so."
+        )
+    runs: Any = code
+    return coco_mask.frPyObjects(runs, SIDE, SIDE) if isinstance(code["counts"], list) else code
 
 
 def _paste(

@@ -76,10 +76,10 @@ def check_instance(
     """Mask, box, size and keypoints of one instance; crowds and ignored ones are not judged."""
     if record.iscrowd or record.ignore:
         return []
-    found = []
+    found: list[Finding] = []
 
     def add(kind: str, severity: Severity, value: float, threshold: float, message: str) -> None:
-        found.append(Finding(kind, record.instance_id, record.image_id, severity, value, threshold, message))
+        found.append(_finding(record, kind, severity, value, threshold, message))
 
     area = record.area or record.xywh[2] * record.xywh[3]
     if record.silhouette is not None:
@@ -122,10 +122,7 @@ def check_duplicates(
                 iou = box_iou(record.xywh, earlier.xywh)
                 if iou >= settings.duplicate_iou:
                     text = f"IoU {iou:.2f} with {earlier.instance_id}"
-                    limit = settings.duplicate_iou
-                    found.append(
-                        Finding("duplicate", record.instance_id, record.image_id, "warning", iou, limit, text)
-                    )
+                    found.append(_finding(record, "duplicate", "warning", iou, settings.duplicate_iou, text))
                     break
     return found
 
@@ -147,8 +144,7 @@ def check_points(
     if share <= settings.max_outside:
         return []
     text = f"{share:.0%} of {len(away)} points outside (over {settings.tolerance_px:g} px), at most {away.max():.1f} px"
-    limit = settings.max_outside
-    return [Finding("points_outside_mask", record.instance_id, record.image_id, "error", share, limit, text)]
+    return [_finding(record, "points_outside_mask", "error", share, settings.max_outside, text)]
 
 
 def check_sides(
@@ -190,8 +186,7 @@ def check_sides(
     if share <= settings.max_flipped:
         return []
     text = f"{share:.0%} of {int(judged.sum())} points next to a keypoint are on the other side of the body"
-    limit = settings.max_flipped
-    return [Finding("left_right", record.instance_id, record.image_id, "error", share, limit, text)]
+    return [_finding(record, "left_right", "error", share, settings.max_flipped, text)]
 
 
 def check_views(
@@ -215,8 +210,7 @@ def check_views(
     if hidden <= settings.max_hidden:
         return []
     text = f"the best of {len(visible)} views hides {hidden:.0%} of the {len(vertex)} vertices"
-    limit = settings.max_hidden
-    return [Finding("never_visible", record.instance_id, record.image_id, "warning", hidden, limit, text)]
+    return [_finding(record, "never_visible", "warning", hidden, settings.max_hidden, text)]
 
 
 def check_images(
@@ -256,3 +250,9 @@ def keypoint_set_of(info: Mapping[str, Any], category: str, count: int) -> Keypo
     pairs = tuple((name, name.replace("left", "right", 1)) for name in names if name.startswith("left"))
     usable = tuple(pair for pair in pairs if pair[1] in names)
     return KeypointSet("file", names, usable) if usable else None
+
+
+def _finding(
+    record: InstanceRecord, kind: str, severity: Severity, value: float, threshold: float, message: str
+) -> Finding:
+    return Finding(kind, record.instance_id, record.image_id, severity, value, threshold, message)

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pd
 
 from ..errors import DatasetNotFoundError, DependencyError, SettingsError
-from .arrow import DatasetTables
 
 Reviewed = Literal["any", "yes", "no"]
 TABLES = ("images", "instances", "labels")
@@ -92,15 +91,6 @@ def run_sql(folder: Path, sql: str) -> pa.Table:
         SettingsError: DuckDB refuses the query; the message is its own.
     """
     return _sql(sql, {name: open_table(folder, name) for name in TABLES}, sql)
-
-
-def select_tables(tables: DatasetTables, instance_ids: pa.Array | pa.ChunkedArray) -> DatasetTables:
-    """The part of a data set that belongs to some instances: their rows, their images, their label sets."""
-    ids = pa.chunked_array(instance_ids) if isinstance(instance_ids, pa.ChunkedArray) else instance_ids
-    instances = tables.instances.filter(_among(tables.instances["instance_id"], ids))
-    images = tables.images.filter(_among(tables.images["image_id"], instances["image_id"]))
-    labels = tables.labels.filter(_among(tables.labels["instance_id"], ids))
-    return DatasetTables(images, instances, labels, tables.cameras, info=tables.info)
 
 
 def reviewed_ids(folder: Path) -> pa.Array:

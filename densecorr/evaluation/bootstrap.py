@@ -73,10 +73,8 @@ def bootstrap_intervals(
 
     Resamples in which a figure is undefined are left out of its interval.
     """
-    once = members.astype(np.float64)[None, :]
-    values = [statistic(once)[0] for statistic in statistics]
     if members.sum() < 2 or settings.n_resamples == 0:
-        return [[Interval(_finite(value)) for value in row] for row in values]
+        return [[Interval(_finite(value)) for value in _once(statistic, members)] for statistic in statistics]
     replicates: list[list[np.ndarray]] = [[] for _ in statistics]
     for counts in resample_counts(members, settings):
         for kept, statistic in zip(replicates, statistics, strict=True):
@@ -84,10 +82,49 @@ def bootstrap_intervals(
     return [
         [
             _interval(value, column, settings.level)
-            for value, column in zip(row, np.concatenate(kept).T, strict=True)
+            for value, column in zip(_once(statistic, members), np.concatenate(kept).T, strict=True)
         ]
-        for row, kept in zip(values, replicates, strict=True)
+        for statistic, kept in zip(statistics, replicates, strict=True)
     ]
+
+
+def difference_intervals(
+    a: Statistic, b: Statistic, n_units: int, settings: BootstrapSettings
+) -> list[tuple[Interval, float | None]]:
+    """Each figure's a - b with its interval and two-sided p-value, both from the same resamples of the N units."""
+
+    def difference(counts: np.ndarray) -> np.ndarray:
+        return a(counts) - b(counts)
+
+    everything = np.ones(n_units, dtype=bool)
+    values = _once(difference, everything)
+    drawn = [difference(counts) for counts in resample_counts(everything, settings)]
+    if not drawn:
+        return [(Interval(_finite(value)), None) for value in values]
+    return [
+        (
+            Interval(_finite(value)) if n_units < 2 else _interval(value, column, settings.level),
+            p_value(column),
+        )
+        for value, column in zip(values, np.concatenate(drawn).T, strict=True)
+    ]
+
+
+def p_value(differences: Float[np.ndarray, " B"]) -> float | None:
+    """Two-sided bootstrap p-value of resampled differences: how easily their sign could be the other one.
+
+    Twice the smaller share of resamples on either side of 0 (ties half); None where none is defined.
+    """
+    known = differences[np.isfinite(differences)]
+    if not len(known):
+        return None
+    below = (known < 0).mean() + 0.5 * (known == 0).mean()
+    return float(min(1.0, 2 * min(below, 1 - below)))
+
+
+def _once(statistic: Statistic, members: Bool[np.ndarray, " N"]) -> np.ndarray:
+    """The figures themselves: each member drawn once."""
+    return statistic(members.astype(np.float64)[None, :])[0]
 
 
 def mean_interval(values: Float[np.ndarray, " N"], settings: BootstrapSettings) -> Interval:

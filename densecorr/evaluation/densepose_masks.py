@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Shaped, UInt8
 
+from ..datasets.densepose import N_MASKS
+from ..datasets.part_masks import SIDE, part_runs
 from ..errors import AnnotationError
 from .densepose_types import DensePoseTruth, Xywh
-
-SIDE = 256  # of a part mask
-N_PART_MASKS = 14
-Pixels = Bool[np.ndarray, "h w"] | UInt8[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True)
@@ -86,22 +84,10 @@ def union_of_part_masks(part_masks: Any, annotation_id: Any) -> UInt8[np.ndarray
     """The first 14 body-part masks of an annotation united; a single mask stands for itself."""
     from pycocotools import mask as coco_mask
 
-    slots = [part_masks] if isinstance(part_masks, dict) else list(part_masks)[:N_PART_MASKS]
-    filled = [slot for slot in slots if slot]
-    if not filled:
+    slots = [part_masks] if isinstance(part_masks, dict) else list(part_masks)[:N_MASKS]
+    codes = [part_runs(slot, f"annotation {annotation_id}") for slot in slots if slot]
+    if not codes:
         return np.zeros((SIDE, SIDE), dtype=np.uint8)
-    for slot in filled:
-        if isinstance(slot, dict) and slot.get("size") == [SIDE, SIDE]:
-            continue
-        if not isinstance(slot, dict) or list(slot.get("size", ())) != [SIDE, SIDE]:
-            said = slot.get("size") if isinstance(slot, dict) else type(slot).__name__
-            raise AnnotationError(
-                f"dp_masks as run lengths of {SIDE} x {SIDE}",
-                f"{said} in annotation {annotation_id}",
-                "Encode them so.",
-            )
-    to_runs: Any = coco_mask.frPyObjects
-    codes: Any = [to_runs(slot, SIDE, SIDE) if isinstance(slot["counts"], list) else slot for slot in filled]
     return coco_mask.decode(coco_mask.merge(codes) if len(codes) > 1 else codes[0])
 
 

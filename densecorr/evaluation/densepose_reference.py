@@ -28,7 +28,6 @@ from .average_precision import RECALLS, THRESHOLDS
 from .densepose_types import DensePoseDetection, DensePoseSet, DensePoseTruth, Id, ScoredImage
 
 MAX_DETECTIONS = 20
-AREAS = ((0.0, 1e10), (32.0**2, 96.0**2), (96.0**2, 1e10))  # all, medium, large
 IGNORED_SHARE = 0.7  # of a box in ignore regions: the box is dropped
 BOX_IOU = 0.8
 LEAST = np.minimum(THRESHOLDS, 1 - 1e-10)

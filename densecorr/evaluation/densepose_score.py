@@ -4,20 +4,26 @@ Images are scored one after another: only one image's vertex arrays are in memor
 and both protocols.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from . import densepose_corrected as corrected
 from . import densepose_reference as reference
-from .average_precision import AveragePrecisionStatistic, CurveStatistic, ImageSimilarities, MatchedCurve
+from .average_precision import (
+    AREAS,
+    AveragePrecisionStatistic,
+    CurveStatistic,
+    ImageSimilarities,
+    MatchedCurve,
+)
 from .bootstrap import BootstrapSettings, Interval, Statistic, bootstrap_intervals
 from .densepose_masks import paste, truth_patch
-from .densepose_reference import AREAS, NAMES, ImageGroup, Matches
+from .densepose_reference import NAMES, ImageGroup, Matches
 from .densepose_similarity import (
     CORRECTED,
     REFERENCE,
@@ -33,6 +39,7 @@ from .densepose_types import DensePoseSet, Id
 from .gps import KAPPA
 
 Protocol = Literal["reference", "corrected"]
+Similarities = tuple[dict[Metric, np.ndarray], np.ndarray]  # by metric, and the silhouettes' areas
 IMAGES_BETWEEN_RELEASES = 4
 
 
@@ -100,35 +107,74 @@ def score_set(
         AnnotationError: a detection's vertices cannot be read or do not fit box, mesh or maps.
     """
     found: dict[tuple[Protocol, Metric], ProtocolScore] = {}
-    for protocol in settings.protocols:
-        is_reference = protocol == "reference"
-        rule = replace(REFERENCE if is_reference else CORRECTED, kappa=settings.kappa)
-        groups = reference.group_by_image(scored) if is_reference else corrected.group_by_image(scored)
-        measured = [
-            group_similarities(group, scored, settings.metrics, rule, corner_aligned=is_reference)
-            for group in _watched(groups, scored, progress)
-        ]
+    groups: dict[Protocol, list[ImageGroup]] = {
+        protocol: (reference if protocol == "reference" else corrected).group_by_image(scored)
+        for protocol in settings.protocols
+    }
+    similar = _measure(scored, settings, groups, progress)
+    for protocol, own in groups.items():
+        measured = similar[protocol]
         areas = [area for _, area in measured]
-        boxes = [reference.box_ious(group) for group in groups] if is_reference else []
         for metric in settings.metrics:
             similarities = [values[metric] for values, _ in measured]
-            if is_reference:
-                found[protocol, metric] = _reference(scored, groups, similarities, boxes)
+            if protocol == "reference":
+                found[protocol, metric] = _reference(scored, own, similarities)
             else:
-                found[protocol, metric] = _corrected(scored, groups, similarities, areas, metric)
+                found[protocol, metric] = _corrected(scored, own, similarities, areas, metric)
     return found
+
+
+def _measure(
+    scored: DensePoseSet,
+    settings: ScoreSettings,
+    groups: Mapping[Protocol, Sequence[ImageGroup]],
+    progress: Callable[[int, int], object] | None,
+) -> dict[Protocol, list[Similarities]]:
+    """The similarities of every group, in the groups' order; each array of vertices is read once."""
+    together: dict[tuple[Id, Id], dict[Protocol, ImageGroup]] = {}
+    for protocol, own in groups.items():
+        for group in own:
+            together.setdefault((group.category_id, group.image.id), {})[protocol] = group
+    rules: dict[Protocol, PointRule] = {
+        "reference": replace(REFERENCE, kappa=settings.kappa),
+        "corrected": replace(CORRECTED, kappa=settings.kappa),
+    }
+    measured: dict[tuple[Protocol, tuple[Id, Id]], Similarities] = {}
+    for number, (key, own) in enumerate(together.items()):
+        detections = {d.number: d for group in own.values() for d in group.detections}
+        vertices = {n: detection.load() for n, detection in detections.items()}
+        for protocol, group in own.items():
+            measured[protocol, key] = group_similarities(
+                group,
+                [vertices[detection.number] for detection in group.detections],
+                scored,
+                settings.metrics,
+                rules[protocol],
+                corner_aligned=protocol == "reference",
+            )
+        if number % IMAGES_BETWEEN_RELEASES == 0:  # pages of mapped geodesics are given back now and then
+            release(list(scored.geodesics.values()))
+            if progress is not None:
+                progress(number, len(together))
+    return {
+        protocol: [measured[protocol, (group.category_id, group.image.id)] for group in own]
+        for protocol, own in groups.items()
+    }
 
 
 def group_similarities(
     group: ImageGroup,
+    arrays: Sequence[Int[np.ndarray, "_ _"]],
     scored: DensePoseSet,
     metrics: Sequence[Metric],
     rule: PointRule,
     *,
     corner_aligned: bool,
 ) -> tuple[dict[Metric, Float[np.ndarray, "D G"]], Float[np.ndarray, " D"]]:
-    """Each metric's similarity of each detection and annotation of an image and category; the silhouettes' areas."""
-    arrays = [detection.load() for detection in group.detections]
+    """Each metric's similarity of each detection and annotation of an image and category; the silhouettes' areas.
+
+    `arrays` are the vertices of each detection's box.
+    """
     silhouettes = [array >= 0 for array in arrays]
     areas = np.array([np.count_nonzero(silhouette) for silhouette in silhouettes], dtype=np.float64)
     if not group.truths or not group.detections:
@@ -154,28 +200,18 @@ def group_similarities(
     return values, areas
 
 
-def _watched(groups: Sequence[ImageGroup], scored: DensePoseSet, progress: Any) -> Iterator[ImageGroup]:
-    """The groups one by one, progress told, and pages of mapped geodesics given back now and then."""
-    for number, group in enumerate(groups):
-        yield group
-        if number % IMAGES_BETWEEN_RELEASES == 0:
-            release(list(scored.geodesics.values()))
-            if progress is not None:
-                progress(number, len(groups))
-
-
 def _reference(
     scored: DensePoseSet,
     groups: Sequence[ImageGroup],
     similarities: Sequence[np.ndarray],
-    boxes: Sequence[np.ndarray],
 ) -> ProtocolScore:
+    boxes = [reference.box_ious(group) for group in groups]
     matches = [
         [
             reference.match_group(group, similarity, box, area)
             for group, similarity, box in zip(groups, similarities, boxes, strict=True)
         ]
-        for area in AREAS
+        for area in AREAS.values()
     ]
     categories = _categories(groups)
     members = {c: [i for i, group in enumerate(groups) if group.category_id == c] for c in categories}

@@ -9,7 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from .bootstrap import BootstrapSettings, Interval, RatioOfSums, bootstrap_intervals, resample_counts
+from .bootstrap import (
+    BootstrapSettings,
+    Interval,
+    RatioOfSums,
+    Statistic,
+    bootstrap_intervals,
+    difference_intervals,
+)
 from .densepose_reference import NAMES
 from .densepose_score import ProtocolScore, TruthRow
 from .densepose_types import DensePoseTruth, Id
@@ -51,35 +58,24 @@ def slice_scores(
 def compare_scores(
     a: ProtocolScore, b: ProtocolScore, settings: BootstrapSettings
 ) -> dict[str, tuple[Interval, float | None]]:
-    """Each figure's difference a - b in percentage points with its paired interval, and its two-sided p-value.
+    """Each figure's difference a - b in percentage points with its paired interval and two-sided p-value.
 
-    The same images are drawn for both. p is twice the smaller share of resamples on either side of 0 (ties half).
+    The same images are drawn for both.
     """
 
-    def difference(counts: np.ndarray) -> np.ndarray:
-        return 100.0 * (a.statistic(counts) - b.statistic(counts))
+    def percent(score: ProtocolScore) -> Statistic:
+        return lambda counts: 100.0 * score.statistic(counts)
 
-    everything = np.ones(len(a.image_ids), dtype=bool)
-    intervals = bootstrap_intervals([difference], everything, settings)[0]
-    drawn = np.concatenate([difference(counts) for counts in resample_counts(everything, settings)])
+    found = difference_intervals(percent(a), percent(b), len(a.image_ids), settings)
     return {
-        name: (replace(interval, value=_subtract(a.figures[name], b.figures[name])), p_value(column))
-        for name, interval, column in zip(NAMES, intervals, drawn.T, strict=True)
+        name: (replace(interval, value=_subtract(a.figures[name], b.figures[name])), p)
+        for name, (interval, p) in zip(NAMES, found, strict=True)
     }
 
 
 def _subtract(a: float, b: float) -> float | None:
     """None where one of them is undefined (-100, NaN)."""
     return a - b if a >= 0 and b >= 0 else None
-
-
-def p_value(differences: np.ndarray) -> float | None:
-    """Two-sided bootstrap p-value of resampled differences (B,): how easily their sign could be the other one."""
-    known = differences[np.isfinite(differences)]
-    if not len(known):
-        return None
-    below = (known < 0).mean() + 0.5 * (known == 0).mean()
-    return float(min(1.0, 2 * min(below, 1 - below)))
 
 
 def _mean(

@@ -10,6 +10,7 @@ import numpy as np
 from .bootstrap import BootstrapSettings, Interval, paired_difference
 from .evaluate import GroupResult
 from .meanings import format_figure
+from .report import page_environment
 from .report_tables import cell_text, headline_table
 
 NOTHING = "\u2013"
@@ -112,18 +113,11 @@ def write_page(
     settings: BootstrapSettings | None = None,
 ) -> None:
     """Write the page: one HTML file, nothing fetched, every text escaped; links are to the runs' own reports."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     settings = settings or BootstrapSettings()
-    page = environment.get_template("leaderboard.html").render(
-        groups=[_shown(group, settings) for group in groups], notes=notes, bootstrap=settings
+    page = (
+        page_environment()
+        .get_template("leaderboard.html")
+        .render(groups=[_shown(group, settings) for group in groups], notes=notes, bootstrap=settings)
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")

@@ -102,6 +102,19 @@ class ReportData:
     lineage: str = ""
 
 
+def page_environment() -> Any:
+    """The jinja2 environment of the pages in this folder: texts are escaped, a missing value is an error."""
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def write_report(path: Path, data: ReportData) -> None:
     """Write the HTML report: inline style and charts, pictures as data, no script, nothing fetched."""
     path.write_text(render_report(data), encoding="utf-8")
@@ -109,15 +122,7 @@ def write_report(path: Path, data: ReportData) -> None:
 
 def render_report(data: ReportData) -> str:
     """The report as HTML; every text in `data` is escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters |= {"picture": picture_uri, "cell": cell_text}
     results = data.results
     return environment.get_template("report_template.html").render(

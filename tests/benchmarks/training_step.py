@@ -21,7 +21,7 @@ from densecorr.training.augment import Batch
 from densecorr.training.encoded import Encoding, crop_variants, encode_shard, write_info
 from densecorr.training.examples import EncodedExamples, LabelledPoints, write_encoded_examples
 from densecorr.training.prepare import make_batches, resolve_settings
-from densecorr.training.processes import OneProcess
+from densecorr.training.processes import OneProcess, memory_format
 from densecorr.training.score import score_batches
 
 from .measure import Benchmark, Comparison
@@ -43,7 +43,7 @@ class Step:
         self.processes = OneProcess(torch.device("cpu"), "fp32")
         torch.manual_seed(0)
         self.model = CseModel(self.settings.model, torch.from_numpy(level.basis), real.encoding.channels)
-        self.model = self.model.to(memory_format=torch.channels_last)
+        self.model = self.model.to(memory_format=memory_format(self.processes.device))
         self.mirror = torch.from_numpy(level.mirror)
         self.geometry = self.settings.loss.geometry(
             torch.from_numpy(level.geodesics), level.diameter, self.mirror

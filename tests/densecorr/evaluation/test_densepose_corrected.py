@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from densecorr.evaluation.bootstrap import BootstrapSettings
+from densecorr.evaluation.bootstrap import BootstrapSettings, p_value
 from densecorr.evaluation.densepose_score import ScoreSettings, score_set
-from densecorr.evaluation.densepose_slices import compare_scores, p_value, slice_scores
+from densecorr.evaluation.densepose_slices import compare_scores, slice_scores
 from densecorr.evaluation.densepose_types import DensePoseDetection, DensePoseSet, DensePoseTruth, ScoredImage
 from tests.densepose_worlds import make_geodesics
 
