@@ -5,6 +5,7 @@ convention); lengths are metres. Column meanings are those of the tables in `sto
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -87,3 +88,27 @@ class LabelRecord:
     visible: np.ndarray | None = None
     weight: float = 1.0
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One act of one reviewer on one label set; `before` and `after` are patches of its review state.
+
+    `decision_id`s of one reviewer sort in the order of the acts (`densecorr/review/acts.py` makes them).
+    """
+
+    decision_id: str
+    dataset_id: str
+    instance_id: str
+    label_id: str
+    template_id: str
+    producer: str  # of the label set that was judged
+    action: str
+    reviewer: str
+    time: datetime  # UTC
+    seconds: float  # spent on the act
+    point_id: int | None = None
+    undoes: str | None = None
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    reason: str | None = None

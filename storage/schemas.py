@@ -113,8 +113,11 @@ DECISIONS = _schema(
     "decisions",
     [
         _required("decision_id", _TEXT),
+        _required("dataset_id", _TEXT),
         _required("instance_id", _TEXT),
         _required("label_id", _TEXT),
+        _required("template_id", _TEXT),
+        _required("producer", _TEXT),
         pa.field("point_id", pa.int32()),
         _required("action", _TEXT),
         pa.field("undoes", _TEXT),
@@ -146,7 +149,7 @@ CHOICES = {
     ("labels", "source"): ("human", "zero_shot", "model", "synthetic", "correction"),
     ("decisions", "action"): (
         *("accept", "reject", "skip", "unsure", "not_visible", "assign"),
-        *("move", "add", "delete", "mirror", "drop_region", "undo"),
+        *("move", "add", "delete", "mirror", "drop_region", "delineate", "undo"),
     ),
 }
 

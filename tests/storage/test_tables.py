@@ -136,8 +136,8 @@ def test_the_columns_are_those_of_the_architecture() -> None:
         "cycle_px, expected_error, part, u, v, visible, weight, extra"
     )
     assert ", ".join(SCHEMAS["decisions"].names) == (
-        "decision_id, instance_id, label_id, point_id, action, undoes, before, after, reviewer, reason, "
-        "time, seconds"
+        "decision_id, dataset_id, instance_id, label_id, template_id, producer, point_id, action, undoes, "
+        "before, after, reviewer, reason, time, seconds"
     )
     for name, record in (("images", ImageRecord), ("instances", InstanceRecord), ("labels", LabelRecord)):
         assert {field.name for field in fields(record)} == set(SCHEMAS[name].names)

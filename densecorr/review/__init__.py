@@ -1,0 +1,1 @@
+"""What people decide about labels: acts, the state they lead to, agreement, ranking and the simulated annotator."""
