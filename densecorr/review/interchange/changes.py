@@ -1,0 +1,115 @@
+"""What was done in another tool, as the acts of a reviewer: the difference between a label set and a tool's file."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from densecorr.errors import AnnotationError
+from densecorr.records import Decision, LabelRecord
+
+from ..acts import check_decision, new_decision_id
+from ..state import PointState, ReviewState, initial_state
+from .types import ToolInstance, ToolPoint
+
+TOLERANCE = 0.02  # pixels: CVAT rounds to hundredths
+
+
+@dataclass(frozen=True)
+class Importer:
+    """Whose acts they become, and when; `seconds` is the time spent on an object, 0 where the tool does not say."""
+
+    dataset_id: str
+    reviewer: str
+    time: datetime
+    seconds: float = 0.0
+    n_vertices: int | None = None  # of the template; None leaves vertices unchecked above
+
+    def decisions(self, label: LabelRecord, instance: ToolInstance) -> list[Decision]:
+        """The acts that turn a label set into what the tool holds, then its acceptance.
+
+        A point is found by its id, else by its place in the list where both have as many points; points that
+        are left are new. A vertex that the tool lost stays as it was.
+
+        Raises:
+            AnnotationError: a vertex the template does not have, or a point id twice.
+        """
+        state = initial_state(label)
+        acts = list(_acts(state, _with_ids(state, instance.points)))
+        verdict = {"verdict": {"action": "accept", "reason": None}}
+        acts.append(("accept", None, {"verdict": state.verdict}, verdict))
+        made = [
+            Decision(
+                decision_id=new_decision_id(),
+                dataset_id=self.dataset_id,
+                instance_id=label.instance_id,
+                label_id=label.label_id,
+                template_id=label.template_id,
+                producer=label.producer,
+                action=action,
+                reviewer=self.reviewer,
+                time=self.time,
+                seconds=self.seconds / len(acts),
+                point_id=point_id,
+                before=before,
+                after=after,
+            )
+            for action, point_id, before, after in acts
+        ]
+        for decision in made:
+            check_decision(decision, self.n_vertices)
+        return made
+
+
+_Act = tuple[str, int | None, dict, dict]
+
+
+def _with_ids(state: ReviewState, points: Sequence[ToolPoint]) -> dict[int, ToolPoint]:
+    if points and all(point.point_id is None for point in points) and len(points) == len(state.points):
+        return dict(zip(state.points, points, strict=True))
+    known: dict[int, ToolPoint] = {}
+    fresh = []
+    for point in points:
+        if point.point_id is None:
+            fresh.append(point)
+        elif point.point_id in known:
+            raise AnnotationError(
+                "each point id once an object", f"{point.point_id} twice", "Give the copy no point id."
+            )
+        else:
+            known[point.point_id] = point
+    start = max((*state.points, *known), default=-1) + 1
+    return {**known, **dict(enumerate(fresh, start))}
+
+
+def _acts(state: ReviewState, points: Mapping[int, ToolPoint]) -> Iterator[_Act]:
+    for i, old in state.points.items():
+        if i not in points:
+            yield _act("delete", i, old, None)
+            continue
+        new = points[i]
+        moved = max(abs(new.x - old.x), abs(new.y - old.y)) > TOLERANCE
+        now = PointState(
+            new.x if moved else old.x,
+            new.y if moved else old.y,
+            old.vertex if new.vertex is None else new.vertex,
+            new.visible,
+        )
+        if now.vertex != old.vertex:
+            yield _act("assign", i, old, now)
+        elif moved or (now.visible and not old.visible):
+            yield _act("move", i, old, now)
+        elif now.visible != old.visible:
+            yield _act("not_visible", i, old, now)
+    for i in points.keys() - state.points.keys():
+        new = points[i]
+        yield _act(
+            "add", i, None, PointState(new.x, new.y, -1 if new.vertex is None else new.vertex, new.visible)
+        )
+
+
+def _act(action: str, point_id: int, before: PointState | None, after: PointState | None) -> _Act:
+    old, new = (
+        {"points": {str(point_id): None if point is None else point.__dict__.copy()}}
+        for point in (before, after)
+    )
+    return action, point_id, old, new
