@@ -5,6 +5,7 @@ from typing import Annotated
 from tyro.conf import OmitSubcommandPrefixes, subcommand
 
 from .data_check import Check
+from .data_export import DataExport
 from .data_geodesics import Geodesics
 from .data_landmarks import Landmarks
 from .data_query import Query
@@ -13,6 +14,7 @@ from .data_summary import Summary
 DataCommand = OmitSubcommandPrefixes[
     Annotated[Summary, subcommand("summary")]
     | Annotated[Query, subcommand("query")]
+    | Annotated[DataExport, subcommand("export")]
     | Annotated[Check, subcommand("check")]
     | Annotated[Landmarks, subcommand("landmarks")]
     | Annotated[Geodesics, subcommand("geodesics")]
