@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .app import import_fiftyone
-from .fields import BOXES
+from .fields import BOXES, OVERLAYS
 
 _BOX_COLOR = "#8095a8"  # a grey that lets the points' colours speak
 _OPACITY = 0.6  # FiftyOne has one for masks and points
@@ -27,7 +27,9 @@ def set_appearance(dataset: Any, categories: Sequence[str], palettes: Mapping[st
     groups = fo.DatasetAppConfig.default_sidebar_groups(dataset)
     for group in groups:
         if group.name == "labels":
-            group.paths = sorted(group.paths, key=lambda path: (path.endswith("_dense"), path == BOXES))
+            group.paths = sorted(
+                group.paths, key=lambda path: (path.endswith(tuple(OVERLAYS.values())), path == BOXES)
+            )
     dataset.app_config.sidebar_groups = groups
     # Two label sets often mark the same pixels: show the last, the others are a click away.
     dataset.app_config.active_fields = fo.ActiveFields(paths=[*list(palettes)[-1:], BOXES])

@@ -1,7 +1,7 @@
 """Records of one image as the fields of its FiftyOne sample: boxes, coloured points, dense overlays."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -21,16 +21,13 @@ from .conversion import (
 )
 
 BOXES = "instances"
-ENDINGS = (
-    "",
-    "_points",
-    "_score",
-    "_expected_error",
-    "_mirrored",
-    "_dense",
-)  # of the fields of one label set
+Overlay = Literal["colors", "iuv", "error"]
+OVERLAYS: dict[Overlay, str] = {"colors": "_dense", "iuv": "_iuv", "error": "_error"}
+ENDINGS = ("", "_points", "_score", "_expected_error", "_mirrored")  # of the fields of one label set
 _POINT_COLUMNS = ("vertex", "score", "margin", "cycle_px", "expected_error", "part", "visible")
 _OVERLAY_SIDE = 256  # cells along the longer side of a dense overlay; it is stored in the database
+_HOTTEST = 0.25  # expected error, share of the diameter, that is painted hottest
+_PART_STEP = 10  # DensePose's own pictures of (part, u, v) multiply the part by this
 
 Labels = Mapping[str, Sequence[LabelRecord]]  # by instance id
 Templates = Mapping[str, UInt8[np.ndarray, "V 3"]]  # vertex colours by template id
@@ -41,8 +38,7 @@ def image_fields(
     instances: Sequence[InstanceRecord],
     sets: Mapping[str, Labels],
     templates: Templates,
-    *,
-    dense: bool,
+    overlays: Sequence[Overlay] = (),
 ) -> dict[str, Any]:
     """Every field of one sample but its file path.
 
@@ -51,7 +47,8 @@ def image_fields(
         instances: its objects.
         sets: the label sets to show, by field name.
         templates: vertex colours by template id; points of others are grey.
-        dense: also paint each silhouette with the colour of its nearest labelled point.
+        overlays: also paint each silhouette like its nearest labelled point: with its vertex's colour, its chart
+            part and coordinates (where the labels have them) or its expected error (where they have one).
     """
     fo = import_fiftyone()
     silhouettes = {
@@ -71,9 +68,9 @@ def image_fields(
     }
     for field, labels in sets.items():
         values |= _label_fields(field, labels, image, instances, templates)
-        if dense:
-            overlay = _overlay(labels, image, instances, silhouettes, templates)
-            values[f"{field}_dense"] = None if overlay is None else fo.Segmentation(mask=overlay)
+        for kind in overlays:
+            painted = _overlay(kind, labels, image, instances, silhouettes, templates)
+            values[field + OVERLAYS[kind]] = None if painted is None else _as_label(kind, painted)
     return values
 
 
@@ -145,21 +142,44 @@ def _keypoints(
     ]
 
 
+def _as_label(kind: Overlay, painted: UInt8[np.ndarray, "h w 3"]) -> Any:
+    fo = import_fiftyone()
+    return fo.Heatmap(map=painted[..., 0]) if kind == "error" else fo.Segmentation(mask=painted)
+
+
+def _paint_of(kind: Overlay, label: LabelRecord, templates: Templates) -> UInt8[np.ndarray, "P 3"] | None:
+    """What an overlay paints of each point; None where the label set does not know it."""
+    if kind == "colors":
+        return point_colors(label.vertex, templates.get(label.template_id))
+    if kind == "iuv":
+        if label.part is None or label.u is None or label.v is None:
+            return None
+        uv = [np.clip(255 * np.nan_to_num(one), 0, 255) for one in (label.u, label.v)]
+        return np.stack([np.minimum(_PART_STEP * label.part.astype(np.int64), 255), *uv], axis=1).astype(
+            np.uint8
+        )
+    if label.expected_error is None:
+        return None
+    heat = np.clip(np.nan_to_num(label.expected_error, nan=_HOTTEST) / _HOTTEST, 0, 1)
+    return np.repeat(np.maximum(255 * heat, 1).astype(np.uint8)[:, None], 3, axis=1)  # 0 is outside
+
+
 def _overlay(
+    kind: Overlay,
     labels: Labels,
     image: ImageRecord,
     instances: Sequence[InstanceRecord],
     silhouettes: Mapping[str, Bool[np.ndarray, "H W"]],
     templates: Templates,
 ) -> UInt8[np.ndarray, "h w 3"] | None:
-    """The image's silhouettes in template colours, small ones on top; None if there is nothing to paint."""
+    """The image's silhouettes painted by their points, small ones on top; None if there is nothing to paint."""
     scale = min(1.0, _OVERLAY_SIDE / max(image.width, image.height))
     shape = (max(1, round(image.height * scale)), max(1, round(image.width * scale)), 3)
     canvas = np.zeros(shape, dtype=np.uint8)
     for instance in sorted(instances, key=lambda one: -one.area):
         for label in labels.get(instance.instance_id, ()):
-            if instance.instance_id in silhouettes:
-                colors = point_colors(label.vertex, templates.get(label.template_id))
+            colors = _paint_of(kind, label, templates)
+            if colors is not None and instance.instance_id in silhouettes:
                 paint_nearest(canvas, silhouettes[instance.instance_id], _positions(label), colors)
     return canvas if canvas.any() else None
 

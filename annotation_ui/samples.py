@@ -26,8 +26,10 @@ from storage.tables import read_table, table_to_records
 from .app import import_fiftyone
 from .appearance import set_appearance
 from .conversion import image_path
-from .fields import BOXES, ENDINGS, image_fields
+from .digests import content_digest, digest_of_look
+from .fields import BOXES, ENDINGS, OVERLAYS, Overlay, image_fields
 
+_DIGEST = "densecorr_digest"  # of what a sample shows: one that is the same is not written again
 _INFO = "densecorr"  # our key in the FiftyOne data set's `info`: marks it as ours and lists our fields
 
 
@@ -85,7 +87,7 @@ def export_dataset(
     templates: Mapping[str, UInt8[np.ndarray, "V 3"]],
     name: str,
     *,
-    dense: bool = False,
+    overlays: Sequence[Overlay] = (),
     batch_size: int = 256,
     progress: Callable[[int, int], None] | None = None,
 ) -> ExportSummary:
@@ -96,7 +98,8 @@ def export_dataset(
         label_folders: label artifacts; the field of each is its labels' source (`zero_shot`, `model`, ...).
         templates: colours in [0, 255] of each template's vertices, by template id; others are grey.
         name: name of the FiftyOne data set.
-        dense: also paint each silhouette with the colour of its nearest labelled point (`<field>_dense`).
+        overlays: also paint each silhouette like its nearest labelled point: `colors` (`<field>_dense`), `iuv`
+            (`<field>_iuv`), `error` (`<field>_error`).
         batch_size: images written at once.
         progress: called with (images done, images in all) after each batch.
 
@@ -112,9 +115,9 @@ def export_dataset(
     root = image_root(dataset_folder)
     dataset = _open_dataset(name)
     known = dict(zip(*dataset.values(["image_id", "id"]), strict=True))
-    n_points: Counter[str] = Counter({labels.field: 0 for labels in sets})
-    palettes: dict[str, set[str]] = {labels.field: set() for labels in sets}
-    n_missing, n_shown = 0, 0
+    digests = _known_digests(dataset)
+    look = digest_of_look(templates, overlays, [labels.field for labels in sets])
+    n_missing, n_shown, n_updated = 0, 0, 0
     for start in range(0, len(images), batch_size):
         batch = table_to_records("images", images.slice(start, batch_size))
         found = table_to_records("instances", _take(instances, rows, [image.image_id for image in batch]))
@@ -124,20 +127,23 @@ def export_dataset(
         content = {}
         for image in batch:
             ours = by_image.get(image.image_id, [])
-            values = image_fields(image, ours, labels_by_field, templates, dense=dense)
-            values["filepath"] = image_path(image.uri, root)
-            n_missing += not Path(values["filepath"]).is_file()
-            for field, palette in palettes.items():
-                n_points[field] += values[f"{field}_points"]
-                palette.update(point.color for point in values[field].keypoints)
-            content[image.image_id] = values
-        _write_batch(dataset, content, known)
+            path = image_path(image.uri, root)
+            n_missing += not Path(path).is_file()
+            digest = content_digest(look, path, image, ours, labels_by_field)
+            if digests.get(image.image_id) == digest:
+                continue
+            n_updated += image.image_id in known
+            values = image_fields(image, ours, labels_by_field, templates, overlays)
+            content[image.image_id] = values | {"filepath": path, _DIGEST: digest}
+        if content:
+            _write_batch(dataset, content, known)
         if progress is not None:
             progress(start + len(batch), len(images))
     image_ids = set(images["image_id"].to_pylist())
     stale = [known[image_id] for image_id in known.keys() - image_ids]
     dataset.delete_samples(stale)
-    _drop_fields(dataset, palettes, dense)
+    palettes = {labels.field: set(dataset.distinct(f"{labels.field}.keypoints.color")) for labels in sets}
+    _drop_fields(dataset, palettes, overlays)
     set_appearance(dataset, instances["category"].unique().to_pylist(), palettes)
     dataset.save()
     used = {one for labels in sets for one in labels.table["template_id"].unique().to_pylist()}
@@ -145,14 +151,20 @@ def export_dataset(
         name=name,
         n_images=len(dataset),
         n_instances=dataset.count(f"{BOXES}.detections"),
-        n_points=dict(n_points),
+        n_points={field: int(dataset.sum(f"{field}_points")) for field in palettes},
         n_added=len(image_ids - known.keys()),
-        n_updated=len(known) - len(stale),
+        n_updated=n_updated,
         n_removed=len(stale),
         n_missing_files=n_missing,
         n_strange_labels=sum(len(labels.table) for labels in sets) - n_shown,
         uncolored_templates=tuple(sorted(used - templates.keys())),
     )
+
+
+def _known_digests(dataset: Any) -> dict[str, str]:
+    if not dataset.has_field(_DIGEST):
+        return {}
+    return dict(zip(*dataset.values(["image_id", _DIGEST]), strict=True))
 
 
 def remove_dataset(name: str) -> None:
@@ -242,9 +254,9 @@ def _write_batch(dataset: Any, content: dict[str, dict[str, Any]], known: dict[s
             dataset.set_values(field, by_id, key_field="id", dynamic=True, validate=False)
 
 
-def _drop_fields(dataset: Any, palettes: Mapping[str, set[str]], dense: bool) -> None:
+def _drop_fields(dataset: Any, palettes: Mapping[str, set[str]], overlays: Sequence[Overlay]) -> None:
     """Remove the fields of label sets that an earlier export showed and this one does not."""
-    endings = ENDINGS if dense else [ending for ending in ENDINGS if ending != "_dense"]
+    endings = [*ENDINGS, *(OVERLAYS[kind] for kind in overlays)]
     fields = [field + ending for field in palettes for ending in endings]
     gone = [field for field in dataset.info[_INFO]["fields"] if field not in fields]
     dataset.delete_sample_fields([field for field in gone if dataset.has_field(field)])

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import OmitSubcommandPrefixes, Positional, subcommand
 
@@ -32,8 +32,8 @@ class ReviewOpen:
     """Name of the FiftyOne data set; by default densecorr-<first digits of the data set's id>."""
     port: int = 5151
     """Port of the App on 127.0.0.1."""
-    dense: bool = False
-    """Also paint each silhouette with the colour of its nearest labelled point."""
+    overlays: tuple[Literal["colors", "iuv", "error"], ...] = ()
+    """Also paint each silhouette like its nearest labelled point: its colour, chart position or expected error."""
     browser: bool = False
     """Open your browser as well."""
     export_only: bool = False
@@ -88,7 +88,7 @@ def main(command: ReviewOpen, store: "Store") -> None:
     with StageProgress("review") as progress:
         folders = [store.path(label_id) for label_id in label_ids]
         summary = export_dataset(
-            store.path(dataset_id), folders, colors, name, dense=command.dense, progress=progress
+            store.path(dataset_id), folders, colors, name, overlays=command.overlays, progress=progress
         )
     say(str(summary))
     if not command.export_only:

@@ -25,11 +25,15 @@ _POINT = {"x", "y", "vertex", "visible"}
 _last = 0
 
 
-def new_decision_id() -> str:
-    """A unique id; those made in one process, or after one another on one clock, sort in the order they were made."""
+def new_decision_id(tail: str | None = None) -> str:
+    """A unique id; those made in one process, or after one another on one clock, sort in the order they were made.
+
+    Args:
+        tail: its last 16 hexadecimal digits, by which an act that is imported again is known; random if None.
+    """
     global _last
     _last = max(time.time_ns(), _last + 1)
-    return f"{_last:016x}{secrets.token_hex(8)}"
+    return f"{_last:016x}{tail or secrets.token_hex(8)}"
 
 
 def check_decision(decision: Decision, n_vertices: int | None = None) -> None:

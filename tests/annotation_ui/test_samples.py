@@ -1,6 +1,5 @@
 """A small data set written as tables, shown in FiftyOne, and read back from there."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,76 +10,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from annotation_ui.samples import export_dataset, image_root, read_label_sets, remove_dataset
 from densecorr.errors import AnnotationError, DatasetNotFoundError, SettingsError
-from densecorr.images import encode_silhouette, write_png
-from densecorr.records import ImageRecord, InstanceRecord, LabelRecord
 from storage.tables import records_to_table, write_tables
-
-WIDTH, HEIGHT, N_POINTS = 40, 30, 12
-COLORS = {"cow-v1": np.random.default_rng(7).integers(0, 256, (50, 3)).astype(np.uint8)}
-BOXES = [(4.0, 5.0, 12.0, 20.0), (20.0, 2.0, 15.0, 25.0)]
-
-
-def silhouette(k: int) -> np.ndarray:
-    """Every second row of the box, so that a shifted crop is seen."""
-    x, y, w, h = (int(side) for side in BOXES[k])
-    mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
-    mask[y : y + h : 2, x : x + w] = True
-    return mask
-
-
-def label(image: int, k: int, source: str) -> LabelRecord:
-    rng = np.random.default_rng(image * 10 + k)
-    x, y, w, h = BOXES[k]
-    vertex = rng.integers(0, 50, N_POINTS)
-    vertex[0] = -1
-    score = rng.random(N_POINTS).astype(np.float32)
-    score[1] = np.nan
-    return LabelRecord(
-        label_id=f"s/{image}/{k}/{source}",
-        instance_id=f"s/{image}/{k}",
-        template_id="cow-v1",
-        source=source,
-        producer="test",
-        x=rng.uniform(x, x + w - 1, N_POINTS).astype(np.float32),
-        y=rng.uniform(y, y + h - 1, N_POINTS).astype(np.float32),
-        vertex=vertex,
-        point_ids=rng.permutation(100)[:N_POINTS],
-        score=None if source == "human" else score,
-        expected_error=None if source == "human" else 0.1 * (k + 1) * np.ones(N_POINTS, dtype=np.float32),
-        extra={"probably_mirrored": k == 1} if source == "zero_shot" else {},
-    )
-
-
-def write_dataset(folder: Path, images: list[int]) -> Path:
-    """Images i with two instances each, 12 human points an instance."""
-    folder.mkdir(parents=True, exist_ok=True)
-    records = [ImageRecord(f"s/{i}", f"{i}.png", WIDTH, HEIGHT, split="train") for i in images]
-    instances = [
-        InstanceRecord(
-            f"s/{i}/{k}", f"s/{i}", "cow", BOXES[k], encode_silhouette(silhouette(k)), "truth", "cow-v1"
-        )
-        for i in images
-        for k in range(2)
-    ]
-    labels = [label(i, k, "human") for i in images for k in range(2)]
-    for i in images:
-        write_png(folder / f"{i}.png", np.full((HEIGHT, WIDTH, 3), 10 * i, dtype=np.uint8))
-    write_tables(
-        folder,
-        {
-            "images": records_to_table("images", records),
-            "instances": records_to_table("instances", instances),
-            "labels": records_to_table("labels", labels),
-        },
-    )
-    (folder / "dataset.json").write_text(json.dumps({"image_root": "."}))
-    return folder
-
-
-def write_labels(folder: Path, images: list[int], source: str = "zero_shot") -> Path:
-    labels = [label(i, k, source) for i in images for k in range(2)]
-    write_tables(folder, {"labels": records_to_table("labels", labels)})
-    return folder
+from tests.annotation_ui.herd import (
+    BOXES,
+    COLORS,
+    HEIGHT,
+    N_POINTS,
+    WIDTH,
+    label,
+    silhouette,
+    write_dataset,
+    write_labels,
+)
 
 
 def test_label_sets_are_named_by_their_source_and_stay_apart(tmp_path: Path) -> None:
@@ -117,7 +58,13 @@ def test_exporting_twice_shows_everything_once(fiftyone: Any, tmp_path: Path) ->
 
     def export() -> Any:
         return export_dataset(
-            folder, [labels], COLORS, "twice", dense=True, batch_size=2, progress=lambda *at: seen.append(at)
+            folder,
+            [labels],
+            COLORS,
+            "twice",
+            overlays=("colors",),
+            batch_size=2,
+            progress=lambda *at: seen.append(at),
         )
 
     first = export()
@@ -130,7 +77,7 @@ def test_exporting_twice_shows_everything_once(fiftyone: Any, tmp_path: Path) ->
     dataset.reload()
     assert seen == [(2, 3), (3, 3)] * 2
     assert (first.n_added, first.n_updated, first.n_removed) == (3, 0, 0)
-    assert (second.n_added, second.n_updated, second.n_removed) == (0, 3, 0)
+    assert (second.n_added, second.n_updated, second.n_removed) == (0, 0, 0)
     for summary in (first, second):
         assert (summary.n_images, summary.n_instances) == (3, 6)
         assert summary.n_points == {"truth": 6 * N_POINTS, "zero_shot": 4 * N_POINTS}
@@ -143,9 +90,24 @@ def test_exporting_twice_shows_everything_once(fiftyone: Any, tmp_path: Path) ->
 
 
 @pytest.mark.mongo
+def test_only_what_changed_is_written_again(fiftyone: Any, tmp_path: Path) -> None:
+    folder, labels = write_dataset(tmp_path / "data", [0, 1, 2]), write_labels(tmp_path / "labels", [0, 1, 2])
+    export_dataset(folder, [labels], COLORS, "some")
+    records = [label(i, k, "zero_shot") for i in range(3) for k in range(2)]
+    records[3] = replace(records[3], vertex=np.full(N_POINTS, 7))
+    write_tables(tmp_path / "corrected", {"labels": records_to_table("labels", records)})
+    summary = export_dataset(folder, [tmp_path / "corrected"], COLORS, "some")
+    assert (summary.n_added, summary.n_updated, summary.n_removed) == (0, 1, 0)
+    sample = fiftyone.load_dataset("some").one(fiftyone.ViewField("image_id") == "s/1")
+    assert {v for key, (*_, v, _) in points_of(sample, "zero_shot").items() if key[0] == "s/1/1"} == {7}
+    recolored = {"cow-v1": COLORS["cow-v1"][::-1].copy()}
+    assert export_dataset(folder, [tmp_path / "corrected"], recolored, "some").n_updated == 3
+
+
+@pytest.mark.mongo
 def test_what_is_shown_is_what_the_tables_say(fiftyone: Any, tmp_path: Path) -> None:
     folder, labels = write_dataset(tmp_path / "data", [0, 1]), write_labels(tmp_path / "labels", [0, 1])
-    export_dataset(folder, [labels], COLORS, "shown", dense=True)
+    export_dataset(folder, [labels], COLORS, "shown", overlays=("colors",))
     dataset = fiftyone.load_dataset("shown")
     sample = dataset.one(fiftyone.ViewField("image_id") == "s/1")
     assert sample.filepath == str(folder / "1.png")
@@ -186,7 +148,9 @@ def test_what_is_shown_is_what_the_tables_say(fiftyone: Any, tmp_path: Path) -> 
 @pytest.mark.mongo
 def test_an_export_follows_the_tables_when_they_shrink(fiftyone: Any, tmp_path: Path) -> None:
     labels = write_labels(tmp_path / "labels", [0, 1, 2])
-    export_dataset(write_dataset(tmp_path / "data", [0, 1, 2]), [labels], COLORS, "shrink", dense=True)
+    export_dataset(
+        write_dataset(tmp_path / "data", [0, 1, 2]), [labels], COLORS, "shrink", overlays=("colors",)
+    )
     dataset = fiftyone.load_dataset("shrink")
     dataset.add_sample_field("note", fiftyone.StringField)
     smaller = write_dataset(tmp_path / "smaller", [1, 2, 3])

@@ -1,5 +1,6 @@
 """What was done in another tool, as the acts of a reviewer: the difference between a label set and a tool's file."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +23,7 @@ class Importer:
     reviewer: str
     time: datetime
     seconds: float = 0.0
-    n_vertices: int | None = None  # of the template; None leaves vertices unchecked above
+    file: str = ""  # a digest of the tool's file: the same act of the same file ends in the same digits
 
     def decisions(self, label: LabelRecord, instance: ToolInstance) -> list[Decision]:
         """The acts that turn a label set into what the tool holds, then its acceptance.
@@ -31,7 +32,7 @@ class Importer:
         are left are new. A vertex that the tool lost stays as it was.
 
         Raises:
-            AnnotationError: a vertex the template does not have, or a point id twice.
+            AnnotationError: a vertex below -1, or a point id twice.
         """
         state = initial_state(label)
         acts = list(_acts(state, _with_ids(state, instance.points)))
@@ -39,7 +40,7 @@ class Importer:
         acts.append(("accept", None, {"verdict": state.verdict}, verdict))
         made = [
             Decision(
-                decision_id=new_decision_id(),
+                decision_id=new_decision_id(self._tail(label.label_id, k)),
                 dataset_id=self.dataset_id,
                 instance_id=label.instance_id,
                 label_id=label.label_id,
@@ -53,11 +54,18 @@ class Importer:
                 before=before,
                 after=after,
             )
-            for action, point_id, before, after in acts
+            for k, (action, point_id, before, after) in enumerate(acts)
         ]
         for decision in made:
-            check_decision(decision, self.n_vertices)
+            check_decision(decision)
         return made
+
+    def _tail(self, label_id: str, k: int) -> str | None:
+        if not self.file:
+            return None
+        return hashlib.sha256("\0".join((self.file, self.reviewer, label_id, str(k))).encode()).hexdigest()[
+            :16
+        ]
 
 
 _Act = tuple[str, int | None, dict, dict]

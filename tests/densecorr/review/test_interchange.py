@@ -74,7 +74,7 @@ def label(n: int = 4) -> LabelRecord:
     return LabelRecord("l/1", "i/1", "body-v1", "zero_shot", "p", x, x + 5, np.arange(n) * 100)
 
 
-importer = Importer("d", "ann", datetime(2026, 1, 1, tzinfo=UTC), seconds=30.0, n_vertices=1000)
+importer = Importer("d", "ann", datetime(2026, 1, 1, tzinfo=UTC), seconds=30.0)
 
 
 def tool(changes: dict[int, ToolPoint | None], extra: tuple[ToolPoint, ...] = ()) -> ToolInstance:
@@ -112,8 +112,8 @@ def test_a_tool_without_ids_or_vertices_keeps_the_label_sets_own() -> None:
 
 
 def test_bad_files_and_values_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match=r"\[-1, 1000\)"):
-        importer.decisions(label(), tool({1: ToolPoint(1.0, 1.0, 1000, True, 1)}))
+    with pytest.raises(AnnotationError, match="a vertex"):
+        importer.decisions(label(), tool({1: ToolPoint(1.0, 1.0, -2, True, 1)}))
     with pytest.raises(AnnotationError, match="twice"):
         importer.decisions(label(), tool({}, extra=(ToolPoint(1.0, 1.0, 1, True, 2),)))
     bad = tmp_path / "bad.file"
