@@ -12,25 +12,22 @@ from densecorr.records import ImageRecord, InstanceRecord, LabelRecord
 from .app import import_fiftyone
 from .conversion import (
     crop_silhouette,
-    group_by_color,
     paint_nearest,
     point_colors,
     relative_box,
-    relative_points,
     stable_object_id,
 )
+from .points import Templates, points_document, positions
 
 BOXES = "instances"
 Overlay = Literal["colors", "iuv", "error"]
 OVERLAYS: dict[Overlay, str] = {"colors": "_dense", "iuv": "_iuv", "error": "_error"}
 ENDINGS = ("", "_points", "_score", "_expected_error", "_mirrored")  # of the fields of one label set
-_POINT_COLUMNS = ("vertex", "score", "margin", "cycle_px", "expected_error", "part", "visible")
 _OVERLAY_SIDE = 256  # cells along the longer side of a dense overlay; it is stored in the database
 _HOTTEST = 0.25  # expected error, share of the diameter, that is painted hottest
 _PART_STEP = 10  # DensePose's own pictures of (part, u, v) multiply the part by this
 
 Labels = Mapping[str, Sequence[LabelRecord]]  # by instance id
-Templates = Mapping[str, UInt8[np.ndarray, "V 3"]]  # vertex colours by template id
 
 
 def image_fields(
@@ -40,7 +37,7 @@ def image_fields(
     templates: Templates,
     overlays: Sequence[Overlay] = (),
 ) -> dict[str, Any]:
-    """Every field of one sample but its file path.
+    """Every field of one sample but its file path; label sets as documents for `points.write_points`.
 
     Args:
         image: the image.
@@ -74,6 +71,20 @@ def image_fields(
     return values
 
 
+def declare_boxes(dataset: Any) -> None:
+    """Say which fields boxes have, so that FiftyOne need not find out from each."""
+    fo = import_fiftyone()
+    if not dataset.has_field(BOXES):
+        dataset.add_sample_field(BOXES, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
+    known = dataset.get_field_schema(flat=True)
+    kinds = {fo.StringField: ("instance_key", "template_id", "silhouette_source")}
+    kinds |= {fo.FloatField: ("area",), fo.BooleanField: ("iscrowd", "ignore")}
+    for kind, names in kinds.items():
+        for name in names:
+            if f"{BOXES}.detections.{name}" not in known:
+                dataset.add_sample_field(f"{BOXES}.detections.{name}", kind)
+
+
 def _label_fields(
     field: str, labels: Labels, image: ImageRecord, instances: Sequence[InstanceRecord], templates: Templates
 ) -> dict[str, Any]:
@@ -82,11 +93,9 @@ def _label_fields(
     That is their mean known score, their mean expected error (a share of the template's diameter), and how many of
     the image's label sets are probably left for right.
     """
-    fo = import_fiftyone()
     pairs = [(instance, label) for instance in instances for label in labels.get(instance.instance_id, ())]
-    keypoints = [point for pair in pairs for point in _keypoints(field, image, *pair, templates)]
     return {
-        field: fo.Keypoints(keypoints=keypoints),
+        field: points_document(field, image, pairs, templates),
         f"{field}_points": sum(len(label.x) for _, label in pairs),
         f"{field}_score": _mean([label.score for _, label in pairs]),
         f"{field}_expected_error": _mean([label.expected_error for _, label in pairs]),
@@ -115,31 +124,6 @@ def _detection(image: ImageRecord, instance: InstanceRecord, silhouette: np.ndar
         iscrowd=instance.iscrowd,
         ignore=instance.ignore,
     )
-
-
-def _keypoints(
-    field: str, image: ImageRecord, instance: InstanceRecord, label: LabelRecord, templates: Templates
-) -> list[Any]:
-    """One Keypoint for each colour among a label's points."""
-    fo = import_fiftyone()
-    xy = relative_points(_positions(label), image.width, image.height)
-    columns = {"point_id": np.arange(len(xy)) if label.point_ids is None else label.point_ids}
-    columns |= {key: getattr(label, key) for key in _POINT_COLUMNS if getattr(label, key) is not None}
-    colors = point_colors(label.vertex, templates.get(label.template_id))
-    return [
-        fo.Keypoint(
-            id=stable_object_id(field, label.label_id, color),
-            label=instance.category,
-            points=[tuple(point) for point in xy[rows].tolist()],
-            color=color,
-            instance_key=instance.instance_id,
-            label_id=label.label_id,
-            template_id=label.template_id,
-            origin=label.source,
-            **{key: [_plain(value) for value in column[rows].tolist()] for key, column in columns.items()},
-        )
-        for color, rows in group_by_color(colors).items()
-    ]
 
 
 def _as_label(kind: Overlay, painted: UInt8[np.ndarray, "h w 3"]) -> Any:
@@ -180,14 +164,5 @@ def _overlay(
         for label in labels.get(instance.instance_id, ()):
             colors = _paint_of(kind, label, templates)
             if colors is not None and instance.instance_id in silhouettes:
-                paint_nearest(canvas, silhouettes[instance.instance_id], _positions(label), colors)
+                paint_nearest(canvas, silhouettes[instance.instance_id], positions(label), colors)
     return canvas if canvas.any() else None
-
-
-def _positions(label: LabelRecord) -> np.ndarray:
-    return np.stack([label.x, label.y], axis=1).astype(np.float64)
-
-
-def _plain(value: Any) -> Any:
-    """NaN and infinity as None: the App reads JSON."""
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -3,10 +3,6 @@
 FiftyOne is a view of the tables that can be rebuilt at any time: exporting again under the same name updates
 the samples in place by `image_id`, removes those that are gone, and keeps what a user added (tags, saved
 views, other fields).
-
-FiftyOne colours a `Keypoint` as a whole, so the points of one label set are grouped by template colour: one
-`Keypoint` for each colour that occurs, with per-point lists (`point_id`, `vertex`, `score`, ...) and the
-colour as an attribute, which the data set's colour scheme maps to itself.
 """
 
 from collections import Counter
@@ -27,7 +23,8 @@ from .app import import_fiftyone
 from .appearance import set_appearance
 from .conversion import image_path
 from .digests import content_digest, digest_of_look
-from .fields import BOXES, ENDINGS, OVERLAYS, Overlay, image_fields
+from .fields import BOXES, ENDINGS, OVERLAYS, Overlay, declare_boxes, image_fields
+from .points import declare_points, write_points
 
 _DIGEST = "densecorr_digest"  # of what a sample shows: one that is the same is not written again
 _INFO = "densecorr"  # our key in the FiftyOne data set's `info`: marks it as ours and lists our fields
@@ -115,6 +112,9 @@ def export_dataset(
     root = image_root(dataset_folder)
     dataset = _open_dataset(name)
     known = dict(zip(*dataset.values(["image_id", "id"]), strict=True))
+    declare_boxes(dataset)
+    for labels in sets:
+        declare_points(dataset, labels.field)
     digests = _known_digests(dataset)
     look = digest_of_look(templates, overlays, [labels.field for labels in sets])
     n_missing, n_shown, n_updated = 0, 0, 0
@@ -136,7 +136,7 @@ def export_dataset(
             values = image_fields(image, ours, labels_by_field, templates, overlays)
             content[image.image_id] = values | {"filepath": path, _DIGEST: digest}
         if content:
-            _write_batch(dataset, content, known)
+            _write_batch(dataset, content, known, [labels.field for labels in sets])
         if progress is not None:
             progress(start + len(batch), len(images))
     image_ids = set(images["image_id"].to_pylist())
@@ -242,16 +242,24 @@ def _open_dataset(name: str) -> Any:
     return dataset
 
 
-def _write_batch(dataset: Any, content: dict[str, dict[str, Any]], known: dict[str, str]) -> None:
+def _write_batch(
+    dataset: Any, content: dict[str, dict[str, Any]], known: dict[str, str], fields: Sequence[str]
+) -> None:
+    """Add or update the samples of these images; `fields` are the label sets' fields, known what was there before."""
     fo = import_fiftyone()
-    new = [fo.Sample(image_id=key, **values) for key, values in content.items() if key not in known]
+    points = {key: {field: values.pop(field) for field in fields} for key, values in content.items()}
+    new = {key: values for key, values in content.items() if key not in known}
+    ids = {key: known[key] for key in content if key in known}
     if new:
-        dataset.add_samples(new, dynamic=True, validate=False, progress=False)  # built here: no check needed
+        samples = [fo.Sample(image_id=key, **values) for key, values in new.items()]
+        added = dataset.add_samples(samples, validate=False, progress=False)  # built here: no check needed
+        ids |= dict(zip(new, added, strict=True))
     old = {known[key]: values for key, values in content.items() if key in known}
     for field in next(iter(old.values()), {}):
         by_id = {sample_id: values[field] for sample_id, values in old.items()}
         if dataset.has_field(field) or any(value is not None for value in by_id.values()):
-            dataset.set_values(field, by_id, key_field="id", dynamic=True, validate=False)
+            dataset.set_values(field, by_id, key_field="id", validate=False)
+    write_points(dataset, {ids[key]: documents for key, documents in points.items()})
 
 
 def _drop_fields(dataset: Any, palettes: Mapping[str, set[str]], overlays: Sequence[Overlay]) -> None:

@@ -196,3 +196,29 @@ def test_labels_of_another_template_are_an_error(tmp_path: Path) -> None:
     write_tables(tmp_path / "wrong", {"labels": records_to_table("labels", [wrong])})
     with pytest.raises(AnnotationError, match="received 50"):
         export_dataset(folder, [tmp_path / "wrong"], COLORS, "wrong")
+
+
+@pytest.mark.mongo
+def test_points_are_the_documents_that_fiftyones_own_objects_become(fiftyone: Any, tmp_path: Path) -> None:
+    folder, labels = write_dataset(tmp_path / "data", [0]), write_labels(tmp_path / "labels", [0])
+    export_dataset(folder, [labels], COLORS, "documents")
+    dataset = fiftyone.load_dataset("documents")
+    for field in ("truth", "zero_shot"):
+        stored = dataset._sample_collection.find_one()[field]
+        loaded = dataset.first()[field]
+        assert len(loaded.keypoints) > 10
+        assert (
+            dict(loaded.to_mongo()) | {"keypoints": [dict(one.to_mongo()) for one in loaded.keypoints]}
+            == stored
+        )
+        made = fiftyone.Keypoint(
+            id=loaded.keypoints[0].id,
+            **{
+                name: value
+                for name, value in stored["keypoints"][0].items()
+                if name[0] != "_" and name != "attributes"
+            },
+        )
+        assert dict(made.to_mongo()) == stored["keypoints"][0]
+    dataset.first().save()  # every declared type fits
+    assert dataset.match_labels(filter=fiftyone.ViewField("vertex").contains(-1)).count() == 1
