@@ -1,0 +1,255 @@
+"""The journal: one SQLite file a reviewer and store, to which every act goes before anything else.
+
+An act is on the disk (fsync) when `append` returns, so that killing the App, the database or the machine loses
+at most the act in flight. `storage/decisions.py` copies what is new into the store's table. Nothing is ever
+removed from a journal. It may be used by several processes of one machine; SQLite's log needs a real disk, so
+a store on a network drive is annotated from one machine at a time.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from densecorr.errors import AnnotationError, ArtifactError, SettingsError
+from densecorr.records import Decision
+
+from .artifacts import Store
+from .decision_rows import decode_decision, encode_decision
+from .filesystem import Place, flush_folder
+
+REVIEW = "review"
+_SUFFIX = ".sqlite"
+_REVIEWER = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+_VERSION = 1
+_BUSY_S = 30.0
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS acts (
+    decision_id TEXT PRIMARY KEY, dataset_id TEXT NOT NULL, instance_id TEXT NOT NULL,
+    decision TEXT NOT NULL, compacted INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS acts_by_instance ON acts (instance_id, dataset_id);
+CREATE INDEX IF NOT EXISTS acts_pending ON acts (decision_id) WHERE compacted = 0;
+PRAGMA user_version = {_VERSION};
+COMMIT;
+"""
+_DAMAGED = (
+    "an undamaged journal",
+    "Move the file and its -wal and -shm neighbours away, and go on with a new one: compacted acts are in the "
+    "store. `sqlite3 FILE .recover` rescues what was not.",
+)
+_REASONS = {  # by SQLite's primary result code
+    sqlite3.SQLITE_FULL: (
+        "room on the disk for the journal",
+        "Free space and send the act again: it is not stored, all earlier ones are.",
+    ),
+    sqlite3.SQLITE_IOERR: (
+        "a disk that takes the journal",
+        "Check that the disk has room and is healthy, then send the act again; all earlier ones are stored.",
+    ),
+    sqlite3.SQLITE_BUSY: (
+        f"the journal free within {_BUSY_S:.0f} s",
+        "Another process holds it: end that one, then send the act again.",
+    ),
+    sqlite3.SQLITE_READONLY: ("a journal that may be written", "Correct the permissions of the folder."),
+    sqlite3.SQLITE_CANTOPEN: ("a journal that can be opened", "Correct the path or the permissions."),
+}
+
+
+class JournalError(ArtifactError):
+    """A journal that cannot be read or written."""
+
+
+def check_reviewer(name: str) -> str:
+    """The name, if it can be a reviewer's.
+
+    Raises:
+        SettingsError: it is not 1 to 64 letters (a to z), digits, '.', '_', '-', '@'.
+    """
+    if not _REVIEWER.fullmatch(name):
+        raise SettingsError(
+            "a reviewer's name of 1 to 64 letters (a to z), digits, '.', '_', '-' and '@'",
+            repr(name),
+            "Correct the reviewer's name.",
+        )
+    return name
+
+
+def review_folder(place: Place) -> Path:
+    """The local folder of journals and locks: in a local store, else in the user's data folder (no cache)."""
+    if place.is_local:
+        return Path(place.join(REVIEW))
+    base = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser()
+    key = hashlib.sha256(f"{place.filesystem.type_name} {place.uri}".encode()).hexdigest()[:16]
+    return base / "densecorr" / "stores" / key / REVIEW
+
+
+def journal_path(store: Store, reviewer: str) -> Path:
+    """The file of one reviewer's journal.
+
+    Raises:
+        SettingsError: the name cannot be a reviewer's, see `check_reviewer`.
+    """
+    return review_folder(store.place) / "journals" / f"{check_reviewer(reviewer)}{_SUFFIX}"
+
+
+def list_journals(store: Store) -> list[Path]:
+    """The journals of a store on this machine, by name."""
+    return sorted((review_folder(store.place) / "journals").glob(f"*{_SUFFIX}"))
+
+
+class Journal:
+    """An open journal; for threads, too. Close it, or use it in a `with`; a fork must open its own.
+
+    Raises:
+        JournalError: the file is damaged, another version's, or cannot be opened or written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock = threading.Lock()
+        with self._explained():
+            _make_folder(self.path.parent)
+            self._connection = sqlite3.connect(
+                self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def append(self, decision: Decision) -> None:
+        """Store an act; it is on the disk when this returns. An act that is there already changes nothing.
+
+        Raises:
+            AnnotationError: the act could not become a row of the table, or another one has its id.
+            JournalError: it could not be stored; the message says what to do.
+        """
+        text = encode_decision(decision)
+        row = (decision.decision_id, decision.dataset_id, decision.instance_id, text)
+        with self._lock, self._explained():
+            done = self._connection.execute(
+                "INSERT INTO acts (decision_id, dataset_id, instance_id, decision) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (decision_id) DO NOTHING",
+                row,
+            )
+        if not done.rowcount:
+            [stored] = self._read("decision_id = ?", decision.decision_id)
+            if stored != decode_decision(text):
+                raise AnnotationError(
+                    f"one act with the id {decision.decision_id}",
+                    f"another one than in {self.path}",
+                    "The first one stays; give the new act an id of its own.",
+                )
+
+    def decisions(self, instance_id: str | None = None, dataset_id: str | None = None) -> list[Decision]:
+        """The acts on one instance, or on one data set, or all, in the order of their ids.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        wanted = {"instance_id": instance_id, "dataset_id": dataset_id}
+        asked = {column: value for column, value in wanted.items() if value is not None}
+        return self._read(" AND ".join(f"{column} = ?" for column in asked) or "TRUE", *asked.values())
+
+    def pending(self, limit: int | None = None, after: str = "") -> list[Decision]:
+        """The acts that `mark_compacted` has not named yet, in the order of their ids.
+
+        Args:
+            limit: at most so many.
+            after: only those whose id sorts after this one.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        return self._read("compacted = 0 AND decision_id > ?", after, limit=-1 if limit is None else limit)
+
+    def mark_compacted(self, ids: Iterable[str]) -> None:
+        """Note that these acts are in the store's table, for good.
+
+        Raises:
+            JournalError: the journal cannot be written.
+        """
+        with self._lock, self._explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany(
+                    "UPDATE acts SET compacted = 1 WHERE decision_id = ?", ((key,) for key in ids)
+                )
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _read(self, where: str, *values: str, limit: int = -1) -> list[Decision]:
+        query = f"SELECT decision FROM acts WHERE {where} ORDER BY decision_id LIMIT {limit}"
+        with self._lock, self._explained():
+            rows = self._connection.execute(query, values).fetchall()
+        try:
+            return [decode_decision(text) for (text,) in rows]
+        except (ValueError, TypeError, KeyError) as error:
+            raise JournalError(f"{_DAMAGED[0]} {self.path}", f"'{error}'", _DAMAGED[1]) from error
+
+    def _prepare(self) -> None:
+        [version] = self._connection.execute("PRAGMA user_version").fetchone()
+        if version not in (0, _VERSION):
+            raise JournalError(
+                f"version {_VERSION} of the journal {self.path}",
+                f"version {version}",
+                "Use the densecorr version that wrote it.",
+            )
+        self._connection.execute("PRAGMA synchronous = FULL")  # an act is flushed before append returns
+        self._connection.execute("PRAGMA fullfsync = ON")  # macOS: down to the platter
+        deadline = time.monotonic() + _BUSY_S
+        while (
+            True
+        ):  # who changes the mode while another does is told "busy" at once, without SQLite's own wait
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                break
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+        if version == 0:
+            self._connection.executescript(_SCHEMA)
+            flush_folder(self.path.parent)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn SQLite's and the system's complaints into a JournalError that says what to do."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+            expected, remedy = _REASONS.get(code, _DAMAGED)
+            raise JournalError(f"{expected} ({self.path})", f"'{error}'", remedy) from error
+        except OSError as error:
+            expected, remedy = _REASONS[sqlite3.SQLITE_CANTOPEN]
+            raise JournalError(f"{expected} ({self.path})", f"'{error}'", remedy) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that a power cut does not lose them."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        flush_folder(folder.parent)
