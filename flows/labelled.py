@@ -46,6 +46,8 @@ class LabelledInstances:
         """The labels alone: no image is read."""
         for item, label in self._chosen:
             use = np.asarray(label.vertex) >= 0
+            if label.visible is not None:  # a reviewer's "not visible"
+                use &= label.visible
             vertex = np.asarray(label.vertex)[use]
             yield LabelledPoints(
                 item.instance.instance_id,
