@@ -89,6 +89,8 @@ def part_runs(slot: Any, place: str) -> Any:
     Raises:
         AnnotationError: not an encoding of 256 x 256; `place` says where it stands.
     """
+    if isinstance(slot, dict) and slot.get("size") == [SIDE, SIDE] and isinstance(slot.get("counts"), str):
+        return slot
     from pycocotools import mask as coco_mask
 
     code: Any = {"size": slot.size, "counts": slot.counts} if isinstance(slot, Rle) else slot

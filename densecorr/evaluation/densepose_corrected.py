@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Float
 
 from .average_precision import ImageSimilarities
-from .densepose_reference import IGNORED_SHARE, ImageGroup, box_ious, ignore_region, sort_key
+from .densepose_reference import IGNORED_SHARE, box_ious, ignore_region, sort_key
 from .densepose_similarity import Metric
-from .densepose_types import DensePoseDetection, DensePoseSet, DensePoseTruth, Id, Xywh
+from .densepose_types import DensePoseDetection, DensePoseSet, DensePoseTruth, Id, ImageGroup, Xywh
 
 MAX_DETECTIONS = 100
 

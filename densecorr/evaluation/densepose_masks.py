@@ -3,11 +3,13 @@
 The IoU equals pycocotools' on encoded full-size masks: both are one division of the same two counts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped, UInt8
+from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 
 from ..datasets.densepose import N_MASKS
 from ..datasets.part_masks import SIDE, part_runs
@@ -37,19 +39,38 @@ def paste(pixels: Shaped[np.ndarray, "h w"], xywh: Xywh, height: int, width: int
     return Patch(x0, y0, inside, int(np.count_nonzero(inside)))
 
 
-def patch_iou(detection: Patch, truth: Patch, crowd: bool) -> float:
-    """Intersection over union; over the detection's area where the truth is a crowd; 0 without intersection."""
-    x0, y0 = max(detection.x0, truth.x0), max(detection.y0, truth.y0)
-    x1 = min(detection.x0 + detection.pixels.shape[1], truth.x0 + truth.pixels.shape[1])
-    y1 = min(detection.y0 + detection.pixels.shape[0], truth.y0 + truth.pixels.shape[0])
-    if x0 >= x1 or y0 >= y1:
-        return 0.0
-    a = detection.pixels[y0 - detection.y0 : y1 - detection.y0, x0 - detection.x0 : x1 - detection.x0]
-    b = truth.pixels[y0 - truth.y0 : y1 - truth.y0, x0 - truth.x0 : x1 - truth.x0]
-    common = int(np.count_nonzero(a & b))
-    if common == 0:
-        return 0.0
-    return common / (detection.area if crowd else detection.area + truth.area - common)
+def silhouette_ious(
+    detections: Sequence[Patch],
+    truths: Sequence[Patch],
+    crowd: Sequence[bool],
+    wanted: Bool[np.ndarray, "D G"] | None = None,
+) -> Float[np.ndarray, "D G"]:
+    """Intersection over union; over the detection's area where the truth is a crowd; 0 without intersection.
+
+    Pairs that are not `wanted` stay 0.
+    """
+    ious = np.zeros((len(detections), len(truths)))
+    (left, top, right, bottom), (x0, y0, x1, y1) = _edges(detections), _edges(truths)
+    left, top = np.maximum(left[:, None], x0), np.maximum(top[:, None], y0)
+    right, bottom = np.minimum(right[:, None], x1), np.minimum(bottom[:, None], y1)
+    overlap = (left < right) & (top < bottom)
+    rows, columns = np.nonzero(overlap if wanted is None else overlap & wanted)
+    rectangles = np.stack([box[rows, columns] for box in (left, top, right, bottom)], axis=1)
+    for d, t, (x0, y0, x1, y1) in zip(rows.tolist(), columns.tolist(), rectangles.tolist(), strict=True):
+        a, b = detections[d], truths[t]
+        both = (
+            a.pixels[y0 - a.y0 : y1 - a.y0, x0 - a.x0 : x1 - a.x0]
+            & b.pixels[y0 - b.y0 : y1 - b.y0, x0 - b.x0 : x1 - b.x0]
+        )
+        common = int(np.count_nonzero(both))
+        if common:
+            ious[d, t] = common / (a.area if crowd[t] else a.area + b.area - common)
+    return ious
+
+
+def _edges(patches: Sequence[Patch]) -> Int64[np.ndarray, "4 N"]:
+    rows = [(p.x0, p.y0, p.x0 + p.pixels.shape[1], p.y0 + p.pixels.shape[0]) for p in patches]
+    return np.array(rows, dtype=np.int64).reshape(-1, 4).T
 
 
 def truth_patch(truth: DensePoseTruth, height: int, width: int, *, corner_aligned: bool) -> Patch:
@@ -85,7 +106,8 @@ def union_of_part_masks(part_masks: Any, annotation_id: Any) -> UInt8[np.ndarray
     from pycocotools import mask as coco_mask
 
     slots = [part_masks] if isinstance(part_masks, dict) else list(part_masks)[:N_MASKS]
-    codes = [part_runs(slot, f"annotation {annotation_id}") for slot in slots if slot]
+    place = f"annotation {annotation_id}"
+    codes = [part_runs(slot, place) for slot in slots if slot]
     if not codes:
         return np.zeros((SIDE, SIDE), dtype=np.uint8)
     return coco_mask.decode(coco_mask.merge(codes) if len(codes) > 1 else codes[0])
@@ -99,25 +121,28 @@ def enlarge_corner_aligned(
     Where the four neighbours agree the answer is theirs; only pixels on an edge are interpolated, with scipy's own
     order of operations. Positions that rounding puts past the last pixel are 0, as there.
     """
-    (y0, y1, wy, fy), (x0, x1, wx, fx) = (_axis(frame.shape[0], side) for side in (height, width))
+    import cv2
+
+    y, x = (_axis(SIDE, round(SIDE * (float(side) / SIDE))) for side in (height, width))
     upright = frame.T  # pycocotools decodes column by column: whole lines are copied, first of x, then of y
-    columns = np.ascontiguousarray((upright.take(x0, axis=0) + upright.take(x1, axis=0)).T)
-    total = columns.take(y0, axis=0) + columns.take(y1, axis=0)  # 0..4 neighbours set
-    out = total == 4
-    edge = np.flatnonzero(total - np.uint8(1) < 3)  # 0 - 1 is 255 here
-    ys, xs = np.divmod(edge, max(len(x0), 1))
-    padded = np.zeros((SIDE + 1, SIDE + 1), dtype=np.uint8)  # the last pixels have a neighbour of weight 0
-    padded[:SIDE, :SIDE] = upright
-    flat, at = padded.ravel(), x0[xs] * (SIDE + 1) + y0[ys]
-    wx, wy = wx[xs], wy[ys]
-    near_x, near_y = 1.0 - wx, 1.0 - wy
-    far_x, far_y = 1.0 - near_x, 1.0 - near_y
-    value = flat.take(at) * near_y * near_x
-    value += flat.take(at + SIDE + 1) * near_y * far_x
-    value += flat.take(at + 1) * far_y * near_x
-    value += flat.take(at + SIDE + 2) * far_y * far_x
+    columns = upright.take(x.low, axis=0)
+    columns |= _shifted(upright.take(x.after, axis=0), 2)
+    columns = cv2.transpose(columns)
+    corners = columns.take(
+        y.low, axis=0
+    )  # bits: the pixel, the one below, the one to the right, the one below that
+    corners |= _shifted(columns, 1).take(y.after, axis=0)
+    out = corners == 15
+    edge = np.flatnonzero(corners - np.uint8(1) < 14)  # 0 - 1 is 255 here
+    ys = edge // len(x.low)
+    of, near_y, near_x = corners.take(edge), y.near.take(ys), x.near.take(edge - ys * len(x.low))
+    far_y, far_x = 1.0 - near_y, 1.0 - near_x
+    value = (of & 1) * near_y * near_x
+    value += (of >> 2 & 1) * near_y * far_x
+    value += (of >> 1 & 1) * far_y * near_x
+    value += (of >> 3) * far_y * far_x
     out.ravel()[edge] = value > 0.5
-    return out & (fy[:, None] & fx[None, :]) if not (fy.all() and fx.all()) else out
+    return out if y.whole and x.whole else out & (y.inside[:, None] & x.inside[None, :])
 
 
 def enlarge(frame: UInt8[np.ndarray, "256 256"], height: float, width: float) -> Bool[np.ndarray, "h w"]:
@@ -128,16 +153,30 @@ def enlarge(frame: UInt8[np.ndarray, "256 256"], height: float, width: float) ->
     return cv2.resize(frame.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) >= 0.5
 
 
-def _axis(
-    n: int, side: float
-) -> tuple[np.ndarray, np.ndarray, Float[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
-    """Of each output pixel along one axis: the two input pixels, how far between them it lies, whether it is inside."""
-    count = round(n * (float(side) / n))
+@dataclass(frozen=True)
+class _Axis:
+    """Of each output pixel along one axis: the input pixels before and after it, and the weight of the former."""
+
+    low: Int64[np.ndarray, " m"]
+    after: Int64[np.ndarray, " m"]
+    near: Float[np.ndarray, " m"]
+    inside: Bool[np.ndarray, " m"]
+    whole: bool  # all are inside
+
+
+@lru_cache(maxsize=1024)
+def _axis(n: int, count: int) -> _Axis:
     position = np.arange(count) * ((n - 1) / (count - 1) if count > 1 else 1.0)
     below = np.floor(position)
-    inside = position <= n - 1
     low = np.minimum(below.astype(np.int64), n - 1)
-    return low, np.minimum(low + 1, n - 1), position - below, inside
+    inside = position <= n - 1
+    return _Axis(low, np.minimum(low + 1, n - 1), 1.0 - (position - below), inside, bool(inside.all()))
+
+
+def _shifted(zeros_and_ones: UInt8[np.ndarray, "m n"], bits: int) -> UInt8[np.ndarray, "m n"]:
+    """Each byte moved up by so many bits, eight at a time; the size is a multiple of eight."""
+    eights = zeros_and_ones.reshape(-1).view(np.uint64)
+    return (eights << np.uint64(bits)).view(np.uint8).reshape(zeros_and_ones.shape)
 
 
 def _decode_segmentation(truth: DensePoseTruth, height: int, width: int) -> UInt8[np.ndarray, "H W"] | None:

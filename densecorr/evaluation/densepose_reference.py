@@ -18,40 +18,18 @@ and the second are that mask. Without results it says -1; here AP is 0.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from .average_precision import RECALLS, THRESHOLDS
-from .densepose_types import DensePoseDetection, DensePoseSet, DensePoseTruth, Id, ScoredImage
+from .densepose_matching import Matches
+from .densepose_types import DensePoseDetection, DensePoseSet, DensePoseTruth, Id, ImageGroup, ScoredImage
 
 MAX_DETECTIONS = 20
 IGNORED_SHARE = 0.7  # of a box in ignore regions: the box is dropped
-BOX_IOU = 0.8
-LEAST = np.minimum(THRESHOLDS, 1 - 1e-10)
 NAMES = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
-
-
-@dataclass(frozen=True)
-class ImageGroup:
-    """The annotations and the best detections of one image and category, in the evaluator's order."""
-
-    image: ScoredImage
-    category_id: Id
-    truths: tuple[DensePoseTruth, ...]
-    detections: tuple[DensePoseDetection, ...]
-
-
-@dataclass(frozen=True)
-class Matches:
-    """One image and category in one area range, at T thresholds: detections by falling score."""
-
-    score: Float[np.ndarray, " D"]
-    matched: Bool[np.ndarray, "T D"]
-    hidden: Bool[np.ndarray, "T D"]
-    counts: Bool[np.ndarray, " G"]  # annotations to be found
 
 
 def group_by_image(scored: DensePoseSet) -> list[ImageGroup]:
@@ -82,89 +60,6 @@ def group_by_image(scored: DensePoseSet) -> list[ImageGroup]:
                 best = sorted(detections[key], key=lambda detection: -detection.score)[:MAX_DETECTIONS]
                 groups.append(ImageGroup(images[image_id], category, tuple(truths[key]), tuple(best)))
     return groups
-
-
-def match_group(
-    group: ImageGroup,
-    similarity: Float[np.ndarray, "D G"],
-    box_iou: Float[np.ndarray, "D G"],
-    area: tuple[float, float],
-) -> Matches:
-    """Greedy matching in one area range, the last-threshold quirk included.
-
-    Args:
-        group: annotations in their order, detections by falling score.
-        similarity: GPS, GPSm or IoU of silhouettes.
-        box_iou: of the boxes, over the detection's area for crowds.
-        area: square pixels, both bounds inclusive.
-    """
-    truths, detections = group.truths, group.detections
-    is_hidden = [t.dp is None or t.area < area[0] or t.area > area[1] for t in truths]
-    order = sorted(range(len(truths)), key=lambda index: is_hidden[index])
-    out = [is_hidden[index] for index in order]
-    crowd = [truths[index].iscrowd for index in order]
-    no_id = [truths[index].id == 0 for index in order]
-    n_thresholds, n_detections = len(THRESHOLDS), len(detections)
-    if all(out):  # every detection is hidden then
-        nothing = np.zeros((n_thresholds, 0), dtype=bool)
-        return Matches(np.zeros(0), nothing, nothing, np.zeros(len(truths), dtype=bool))
-    matched = np.zeros((n_thresholds, n_detections), dtype=bool)
-    hidden = np.zeros((n_thresholds, n_detections), dtype=bool)
-    if n_detections:
-        values, boxes = similarity[:, order].tolist(), box_iou[:, order].tolist()
-        near = [[g for g, value in enumerate(row) if not value < THRESHOLDS[0]] for row in values]
-        some = [d for d in range(n_detections) if near[d]]
-        wanted = [g for d in some for g in near[d]]
-        taken = [False] * len(truths)
-        if len(set(wanted)) == len(wanted) == len(some):  # nobody competes: each threshold decides for itself
-            for d, g in zip(some, wanted, strict=True):
-                reached = ~(values[d][g] < LEAST)
-                hidden[reached, d], matched[:, d] = out[g], reached & (not no_id[g])
-                taken[g] = bool(reached[-1])
-            some = []
-        for t, threshold in enumerate(LEAST.tolist() if some else ()):
-            taken = [False] * len(truths)
-            some = [d for d in some if any(not values[d][g] < threshold for g in near[d])]
-            for d in some:
-                best = _best(values[d], near[d], threshold, taken, crowd, out)
-                if best >= 0:
-                    hidden[t, d], matched[t, d] = out[best], not no_id[best]
-                    taken[best] = True
-        for d in np.flatnonzero(~matched[-1]).tolist():
-            limit, best = BOX_IOU, -1
-            for g, value in enumerate(boxes[d]):
-                if (taken[g] and not crowd[g]) or value < limit:
-                    continue
-                limit, best = value, g
-            if best >= 0:
-                hidden[:, d] = out[best]
-                if out[best]:
-                    matched[-1, d], taken[best] = not no_id[best], True
-    size = np.array([d.xywh[2] * d.xywh[3] for d in detections])
-    hidden |= ~matched & ((size < area[0]) | (size > area[1]))
-    score = np.array([d.score for d in detections], dtype=np.float64)
-    return Matches(score, matched, hidden, ~np.array(out, dtype=bool))
-
-
-def _best(
-    values: list[float],
-    near: list[int],
-    threshold: float,
-    taken: list[bool],
-    crowd: list[bool],
-    hidden: list[bool],
-) -> int:
-    """The annotation that a detection is matched to: the last of the most similar; -1 for none."""
-    best = -1
-    for g in near:
-        if taken[g] and not crowd[g]:
-            continue
-        if best >= 0 and not hidden[best] and hidden[g]:
-            break
-        if values[g] < threshold:
-            continue
-        threshold, best = values[g], g
-    return best
 
 
 def precision_recall(

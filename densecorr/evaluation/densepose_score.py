@@ -22,8 +22,9 @@ from .average_precision import (
     MatchedCurve,
 )
 from .bootstrap import BootstrapSettings, Interval, Statistic, bootstrap_intervals
-from .densepose_masks import paste, truth_patch
-from .densepose_reference import NAMES, ImageGroup, Matches
+from .densepose_masks import paste, silhouette_ious, truth_patch
+from .densepose_matching import Matches, match_groups
+from .densepose_reference import NAMES
 from .densepose_similarity import (
     CORRECTED,
     REFERENCE,
@@ -32,10 +33,9 @@ from .densepose_similarity import (
     check_vertices,
     geodesic_point_similarities,
     release,
-    silhouette_ious,
     vertices_at_points,
 )
-from .densepose_types import DensePoseSet, Id
+from .densepose_types import DensePoseSet, Id, ImageGroup
 from .gps import KAPPA
 
 Protocol = Literal["reference", "corrected"]
@@ -115,10 +115,11 @@ def score_set(
     for protocol, own in groups.items():
         measured = similar[protocol]
         areas = [area for _, area in measured]
+        boxes = [reference.box_ious(group) for group in own] if protocol == "reference" else []
         for metric in settings.metrics:
             similarities = [values[metric] for values, _ in measured]
             if protocol == "reference":
-                found[protocol, metric] = _reference(scored, own, similarities)
+                found[protocol, metric] = _reference(scored, own, similarities, boxes)
             else:
                 found[protocol, metric] = _corrected(scored, own, similarities, areas, metric)
     return found
@@ -194,7 +195,8 @@ def group_similarities(
             paste(s, d.xywh, height, width) for s, d in zip(silhouettes, group.detections, strict=True)
         ]
         true = [truth_patch(t, height, width, corner_aligned=corner_aligned) for t in group.truths]
-        values["segm-iou"] = silhouette_ious(patches, true, [truth.iscrowd for truth in group.truths])
+        needed = None if "segm-iou" in metrics else values["gps"] != 0  # 0 times an IoU is 0
+        values["segm-iou"] = silhouette_ious(patches, true, [t.iscrowd for t in group.truths], needed)
     if "gpsm" in metrics:
         values["gpsm"] = np.sqrt(values["segm-iou"] * values["gps"])
     return values, areas
@@ -204,15 +206,9 @@ def _reference(
     scored: DensePoseSet,
     groups: Sequence[ImageGroup],
     similarities: Sequence[np.ndarray],
+    boxes: Sequence[np.ndarray],
 ) -> ProtocolScore:
-    boxes = [reference.box_ious(group) for group in groups]
-    matches = [
-        [
-            reference.match_group(group, similarity, box, area)
-            for group, similarity, box in zip(groups, similarities, boxes, strict=True)
-        ]
-        for area in AREAS.values()
-    ]
+    matches = match_groups(groups, similarities, boxes)
     categories = _categories(groups)
     members = {c: [i for i, group in enumerate(groups) if group.category_id == c] for c in categories}
     curves = {

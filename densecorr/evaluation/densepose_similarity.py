@@ -1,18 +1,18 @@
-"""How alike each detection and each annotation of an image are: GPS at the annotated points, and the silhouettes' IoU.
+"""How alike each detection and each annotation of an image are: GPS at the annotated points.
 
-Both protocols share this; they differ in where a point falls, in kappa and in how part masks are enlarged.
+Both protocols share this; they differ in where a point falls and in kappa.
 """
 
 import mmap
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Bool, Float, Int, Int64
 
 from ..errors import AnnotationError
-from .densepose_masks import Patch, patch_iou
 from .densepose_types import DensePoseDetection, DensePoseSet, DensePoseTruth
 from .gps import KAPPA
 
@@ -22,6 +22,8 @@ PART_KAPPA = np.array([0.0, 0.351, 0.107, 0.126, 0.237, 0.173, 0.142, 0.128, 0.1
 COARSE_PART = np.array([0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7, 8, 8])
 """The coarse part of each of the 24 chart parts; 0 is background."""
 HUMAN_MESH = "smpl_27554"
+KEPT_BYTES = 2**28
+"""Mapped geodesics that may stay in memory."""
 
 
 @dataclass(frozen=True)
@@ -64,30 +66,32 @@ def vertices_at_points(
     rule: PointRule,
 ) -> PointPairs:
     """The vertex that each detection says at each annotated point of annotations with points."""
-    lengths = [0 if truth.dp is None else len(truth.dp) for truth in truths]
-    start = np.cumsum([0, *lengths])
-    points = [_image_points(truth, rule) for truth in truths if truth.dp is not None]
-    xy = np.concatenate(points) if points else np.zeros((0, 2))
-    found = np.full((len(detections), len(xy)), -1, dtype=np.int64)
+    scored = [truth for truth in truths if truth.dp is not None]
+    start = np.cumsum([0, *(0 if truth.dp is None else len(truth.dp) for truth in truths)])
     boxes = np.array([detection.xywh for detection in detections], dtype=np.float64).reshape(-1, 4, 1)
+    x, y = _image_points(scored, rule).T
     if rule.truncate:
-        px, py = (xy[:, 0] - boxes[:, 0]).astype(np.int64), (xy[:, 1] - boxes[:, 1]).astype(np.int64)
+        px, py = (x - boxes[:, 0]).astype(np.int64), (y - boxes[:, 1]).astype(np.int64)
     else:
-        px, py = (np.rint(xy[:, axis]) - np.trunc(boxes[:, axis]) for axis in (0, 1))
-        px, py = px.astype(np.int64), py.astype(np.int64)
+        px, py = ((np.rint(v) - np.trunc(boxes[:, i])).astype(np.int64) for i, v in enumerate((x, y)))
     width, height = np.trunc(boxes[:, 2]), np.trunc(boxes[:, 3])
     inside = (px >= 0) & (px < width) & (py >= 0) & (py < height)
+    columns = np.array([array.shape[1] for array in vertices], dtype=np.int64)
+    place = np.where(inside, py * columns[:, None] + px, 0)
+    found = np.full(inside.shape, -1, dtype=np.int64)
     for row, array in enumerate(vertices):
-        own = np.flatnonzero(inside[row])
-        if len(own):
-            found[row, own] = array.reshape(-1).take(py[row, own] * array.shape[1] + px[row, own])
+        if array.size:
+            found[row] = array.reshape(-1).take(place[row])
+    found[~inside] = -1
     return PointPairs(found, start)
 
 
-def _image_points(truth: DensePoseTruth, rule: PointRule) -> Float[np.ndarray, "P 2"]:
-    x, y, w, h = truth.xywh
-    assert truth.dp is not None
-    placed = np.stack([truth.dp[:, 0] * w / rule.side + x, truth.dp[:, 1] * h / rule.side + y], axis=1)
+def _image_points(truths: Sequence[DensePoseTruth], rule: PointRule) -> Float[np.ndarray, "P 2"]:
+    points = [truth.dp for truth in truths if truth.dp is not None]
+    if not points:
+        return np.zeros((0, 2))
+    boxes = np.repeat(np.array([truth.xywh for truth in truths]), [len(dp) for dp in points], axis=0)
+    placed = np.concatenate(points) * boxes[:, 2:] / rule.side + boxes[:, :2]
     return (
         placed if rule.truncate else placed - 0.5
     )  # a COCO box counts edges; pixel centres are whole numbers
@@ -105,103 +109,96 @@ def geodesic_point_similarities(
     Distances are float32; without part kappas so are the similarities and their mean, as in the reference evaluator.
     """
     similarity = np.zeros((len(detections), len(truths)))
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # part 0 has no tolerance: 0 / 0 there, as in the original
-        for column, truth in enumerate(truths):
-            first, last = pairs.start[column], pairs.start[column + 1]
-            if first == last:
-                continue
-            answered = np.flatnonzero((pairs.vertex[:, first:last] >= 0).any(axis=1))
-            if not len(answered):
-                continue
-            own = [detections[row] for row in answered.tolist()]
-            vertex = _on_mesh(pairs.vertex[answered, first:last], own, truth, scored)
-            distance = _distances(np.asarray(scored.distances_of(truth.mesh)), truth.vertex, vertex)
-            similarity[answered, column] = _similarities(distance, truth, rule).mean(axis=1)
+    alike: dict[tuple[str, bool, bool], list[int]] = defaultdict(
+        list
+    )  # annotations that are computed together
+    for column, truth in enumerate(truths):
+        if pairs.start[column] < pairs.start[column + 1]:
+            human = truth.mesh == HUMAN_MESH or truth.charted
+            alike[truth.mesh, rule.part_kappa and human and truth.part is not None, truth.charted].append(
+                column
+            )
+    for (mesh, by_part, charted), columns in alike.items():
+        own = [truths[column] for column in columns]
+        spans = [(int(pairs.start[column]), int(pairs.start[column + 1])) for column in columns]
+        vertex = pairs.vertex
+        if len(columns) < len(truths):
+            vertex = np.concatenate([vertex[:, first:last] for first, last in spans], axis=1)
+        vertex = _on_mesh(vertex, detections, mesh, scored)
+        true = np.concatenate([truth.vertex for truth in own])
+        known = np.flatnonzero((vertex >= 0) & (true >= 0))
+        point = known % max(len(true), 1)
+        D = np.asarray(scored.distances_of(mesh))
+        distance = D.reshape(-1).take(true[point] * len(D) + vertex.reshape(-1)[known])
+        distance = distance.astype(np.float32, copy=False)
+        ends = np.cumsum([last - first for first, last in spans]).tolist()
+        values = np.zeros(vertex.shape, dtype=np.float64 if by_part else np.float32)  # infinitely far: 0
+        if not by_part:
+            similar = np.exp(-(distance**2) / (2 * (rule.kappa**2)))
+        else:
+            squared = (distance**2).astype(np.float64)
+            if charted:
+                wide = _wide(vertex.shape, known, distance, ends)
+                squared[wide] = distance[wide].astype(np.float64) ** 2
+            kappa = PART_KAPPA[
+                COARSE_PART[np.concatenate([truth.part for truth in own if truth.part is not None])]
+            ][point]
+            with np.errstate(divide="ignore", invalid="ignore"):  # part 0 has no tolerance: 0 / 0, as there
+                similar = np.exp(-squared / (2 * (kappa**2)))
+        values.reshape(-1)[known] = similar
+        for column, first, last in zip(columns, [0, *ends], ends, strict=False):
+            similarity[:, column] = values[:, first:last].mean(axis=1)
     return similarity
 
 
-def _similarities(
-    distance: Float[np.ndarray, "D P"], truth: DensePoseTruth, rule: PointRule
-) -> Float[np.ndarray, "D P"]:
-    human = truth.mesh == HUMAN_MESH or truth.charted
-    if not (rule.part_kappa and human and truth.part is not None):
-        return np.exp(-(distance**2) / (2 * (rule.kappa**2)))
-    kappa = PART_KAPPA[COARSE_PART[truth.part]]
-    squared = (distance**2).astype(np.float64)
-    if truth.charted:  # there, a point hit or missed exactly turns the instance's distances into float64
-        wide = ((distance == 0) | np.isinf(distance)).any(axis=1)
-        squared[wide] = distance[wide].astype(np.float64) ** 2
-    return np.exp(-squared / (2 * (kappa**2)))
+def _wide(
+    shape: tuple[int, ...],
+    known: Int64[np.ndarray, " N"],
+    distance: Float[np.ndarray, " N"],
+    ends: Sequence[int],
+) -> Bool[np.ndarray, " N"]:
+    """With charts, a point hit or missed exactly turns the instance's distances into float64, in the original."""
+    exact = np.ones(shape, dtype=bool)
+    exact.reshape(-1)[known] = (distance == 0) | np.isinf(distance)
+    for first, last in zip([0, *ends], ends, strict=False):
+        exact[:, first:last] = exact[:, first:last].any(axis=1, keepdims=True)
+    return exact.reshape(-1)[known]
 
 
 def _on_mesh(
     vertex: Int64[np.ndarray, "D P"],
     detections: Sequence[DensePoseDetection],
-    truth: DensePoseTruth,
+    mesh: str,
     scored: DensePoseSet,
 ) -> Int64[np.ndarray, "D P"]:
-    """Predicted vertices on the annotation's mesh: those of another mesh go through the given map."""
-    rows = [i for i, d in enumerate(detections) if d.mesh and d.mesh != truth.mesh and truth.mesh]
+    """Predicted vertices on the annotations' mesh: those of another mesh go through the given map."""
+    rows = [i for i, d in enumerate(detections) if d.mesh and d.mesh != mesh and mesh]
     if not rows:
         return vertex
     vertex = vertex.copy()
     for row in rows:
-        names = (str(detections[row].mesh), truth.mesh)
+        known = vertex[row] >= 0
+        if not known.any():
+            continue
+        names = (str(detections[row].mesh), mesh)
         if names not in scored.vertex_maps:
             raise AnnotationError(
                 f"results on the annotated mesh '{names[1]}', or a map to it",
                 f"'{names[0]}' in result {detections[row].number}",
                 f"Give --vertex-map {names[0]}:{names[1]}=map.npy.",
             )
-        table = scored.vertex_maps[names]
-        known = vertex[row] >= 0
-        vertex[row, known] = table[vertex[row, known]]
+        vertex[row, known] = scored.vertex_maps[names][vertex[row, known]]
     return vertex
 
 
-def _distances(
-    D: np.ndarray, true: Int64[np.ndarray, " P"], predicted: Int64[np.ndarray, "D P"]
-) -> Float[np.ndarray, "D P"]:
-    """Geodesics in float32, infinite where either vertex is unknown."""
-    flat = D.reshape(-1)
-    distance = flat.take(np.maximum(true, 0) * len(D) + np.maximum(predicted, 0)).astype(
-        np.float32, copy=False
-    )
-    unknown = (predicted < 0) | (true < 0)
-    if unknown.any():
-        distance[unknown] = np.inf
-    return distance
-
-
 def release(matrices: Sequence[np.ndarray]) -> None:
-    """Give the pages of mapped matrices back, so that a large matrix does not fill the process's memory."""
+    """Give the pages of mapped matrices back where together they could fill the process's memory."""
+    if sum(matrix.nbytes for matrix in matrices) <= KEPT_BYTES:
+        return
     for matrix in matrices:
         mapped = getattr(matrix, "_mmap", None)
         if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)
-
-
-def silhouette_ious(
-    detections: Sequence[Patch],
-    truths: Sequence[Patch],
-    crowd: Sequence[bool],
-) -> Float[np.ndarray, "D G"]:
-    """IoU of every detection's silhouette with every annotation's (crowds: over the detection's area)."""
-    ious = np.zeros((len(detections), len(truths)))
-    (left, top, right, bottom), (x0, y0, x1, y1) = _edges(detections), _edges(truths)
-    overlap = (np.maximum(left[:, None], x0) < np.minimum(right[:, None], x1)) & (
-        np.maximum(top[:, None], y0) < np.minimum(bottom[:, None], y1)
-    )
-    for d, t in np.argwhere(overlap).tolist():
-        ious[d, t] = patch_iou(detections[d], truths[t], crowd[t])
-    return ious
-
-
-def _edges(patches: Sequence[Patch]) -> Int64[np.ndarray, "4 N"]:
-    rows = [(p.x0, p.y0, p.x0 + p.pixels.shape[1], p.y0 + p.pixels.shape[0]) for p in patches]
-    return np.array(rows, dtype=np.int64).reshape(-1, 4).T
 
 
 def check_vertices(detection: DensePoseDetection, vertices: Int[np.ndarray, "h w"], count: int) -> None:

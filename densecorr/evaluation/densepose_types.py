@@ -87,6 +87,16 @@ class DensePoseDetection:
 
 
 @dataclass(frozen=True)
+class ImageGroup:
+    """The annotations and the best detections of one image and category, in the evaluator's order."""
+
+    image: ScoredImage
+    category_id: Id
+    truths: tuple[DensePoseTruth, ...]
+    detections: tuple[DensePoseDetection, ...]
+
+
+@dataclass(frozen=True)
 class DensePoseSet:
     """Everything a protocol scores, in the order of the files."""
 

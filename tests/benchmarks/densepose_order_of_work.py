@@ -1,13 +1,16 @@
 """DensePose scoring in the evaluator's order of work: per image, pair, threshold; written plainly, on the files' dicts.
 
 The honest baseline of the benchmark and the truth of the tests of `--protocol reference`. It follows the behaviour of
-detectron2's evaluator (commit 02b5c4e) for CSE results whose vertices are given for each pixel of the box.
+detectron2's evaluator (commit 02b5c4e, `DensePoseCocoEval`) for CSE results whose vertices are given for each pixel of
+the box: only the resampling of the embedding and the search for the nearest vertex are left out. Silhouettes come as
+there, as scores of outside and inside (`coarse_segm`, here at the box's size), and are resampled for every pair.
 """
 
 from collections import defaultdict
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from scipy.ndimage import zoom
@@ -20,10 +23,18 @@ COARSE = np.array([0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7
 
 
 class PlainEvaluator:
-    """Annotations and results as loaded from JSON (results' `vertices` as arrays); geodesics by mesh as tensors."""
+    """Annotations and results as loaded from JSON (results' `vertices` as arrays); geodesics by mesh as tensors.
+
+    `decoded` spares what the original does to silhouettes, where they are taken as given like the vertices.
+    """
 
     def __init__(
-        self, truth: dict, results: list[dict], geodesics: dict[str, np.ndarray], metric: str
+        self,
+        truth: dict,
+        results: list[dict],
+        geodesics: dict[str, np.ndarray],
+        metric: str,
+        decoded: bool = False,
     ) -> None:
         self.coco = COCO()
         self.coco.dataset = {"categories": [], **truth}
@@ -31,6 +42,9 @@ class PlainEvaluator:
         self.results = [
             {**r, "id": n + 1, "area": r["bbox"][2] * r["bbox"][3]} for n, r in enumerate(results)
         ]
+        for result in self.results if not decoded else ():
+            inside = torch.from_numpy(result["vertices"] >= 0)
+            result["coarse_segm"] = torch.stack([~inside, inside]).float()
         self.geodesics = {name: torch.as_tensor(D) for name, D in geodesics.items()}
         self.metric = metric
         self.images = sorted(self.coco.imgs)
@@ -103,6 +117,7 @@ class PlainEvaluator:
         return alike, boxes
 
     def pair_gps(self, truth: dict, result: dict) -> float:
+        """`computeOgps`'s inner loop, `computeOgps_single_pair_cse`, `findClosestVertsCse`, `getDistancesCse`."""
         box, (x, y, w, h) = truth["bbox"], result["bbox"]
         px = (np.array(truth["dp_x"]) * box[2] / 255.0 + box[0] - x).astype(int)
         py = (np.array(truth["dp_y"]) * box[3] / 255.0 + box[1] - y).astype(int)
@@ -110,9 +125,9 @@ class PlainEvaluator:
         if len(px) < 1 or outside.all():
             return 0.0
         true = torch.as_tensor(truth["dp_vertex"], dtype=torch.int64)
-        silhouette = (result["vertices"] >= 0).astype(np.uint8)  # decoded for every pair, as there
+        silhouette = torch.as_tensor(self.silhouette(result))  # for every pair, as there
         vertex = torch.from_numpy(result["vertices"][py[~outside], px[~outside]].astype(np.int64))
-        vertex[torch.from_numpy(silhouette[py[~outside], px[~outside]]) <= 0] = -1
+        vertex[silhouette[py[~outside], px[~outside]] <= 0] = -1
         said = torch.ones_like(true) * -1
         said[~outside] = vertex
         distance = torch.ones_like(true) * float("inf")
@@ -125,13 +140,25 @@ class PlainEvaluator:
             values = np.exp(-(distance.numpy() ** 2) / (2 * (kappa**2)))
         return np.mean(values)
 
+    def silhouette(self, result: dict):
+        """`resample_coarse_segm_tensor_to_bbox`, and `_extract_mask` likewise."""
+        if "coarse_segm" not in result:
+            return (result["vertices"] >= 0).astype(np.uint8)
+        size = max(int(result["bbox"][3]), 1), max(int(result["bbox"][2]), 1)
+        scores = F.interpolate(result["coarse_segm"].unsqueeze(0), size, mode="bilinear", align_corners=False)
+        return scores.argmax(dim=1).squeeze(0)
+
     def compute_mask_iou(self, image: int, category: int):
         truths, found = self.truths[image, category], self.best(image, category)
         if not truths and not found:
             return []
         height, width = self.coco.imgs[image]["height"], self.coco.imgs[image]["width"]
         true = [self.truth_code(t, height, width) for t in truths]
-        said = [paste(r["vertices"] >= 0, r["bbox"], height, width) for r in found]
+        said = []
+        for result in found:  # `computeDPIoU`
+            mask = np.asarray(self.silhouette(result)).astype(np.uint8)
+            mask = np.require(np.asarray(mask > 0), dtype=np.uint8, requirements=["F"])
+            said.append(paste(mask, result["bbox"], height, width))
         return coco_mask.iou(said, true, [int(t.get("iscrowd", 0)) for t in truths])
 
     def truth_code(self, truth: dict, height: int, width: int):
@@ -142,7 +169,7 @@ class PlainEvaluator:
                     frame[coco_mask.decode(part) > 0] = number + 1
             w, h = max(truth["bbox"][2], 1), max(truth["bbox"][3], 1)
             large = zoom(np.minimum(frame, 1.0), (float(h) / 256, float(w) / 256), order=1, prefilter=False)
-            return paste(large > 0.5, truth["bbox"], height, width)
+            return paste(np.array(large > 0.5, dtype=np.uint8), truth["bbox"], height, width)
         segmentation = truth.get("segmentation")
         if isinstance(segmentation, list) and segmentation:
             return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
@@ -184,7 +211,7 @@ class PlainEvaluator:
                             value = np.sqrt(masks[d, g] * value)
                         elif self.metric == "segm-iou":
                             value = masks[d, g]
-                        if value < least:
+                        if value < least or value == 0.0:
                             continue
                         least, m = value, g
                     if m == -1:
@@ -266,7 +293,7 @@ def keeps(bbox: list[float], region: np.ndarray | None) -> bool:
 
 
 def paste(mask: np.ndarray | None, bbox: list[float], height: int, width: int):
-    """A box's mask as the run lengths of its image."""
+    """A box's mask as the run lengths of its image: `_generate_rlemask_on_image`, copies included."""
     full = np.zeros((height, width), dtype=np.uint8)
     if mask is not None:
         x, y, w, h = bbox
@@ -274,4 +301,5 @@ def paste(mask: np.ndarray | None, bbox: list[float], height: int, width: int):
         y0, y1 = max(int(y), 0), min(int(y + h), height, int(y) + mask.shape[0])
         if x0 < x1 and y0 < y1:  # the original stops on boxes outside
             full[y0:y1, x0:x1] = mask[y0 - int(y) : y1 - int(y), x0 - int(x) : x1 - int(x)]
-    return coco_mask.encode(np.asfortranarray(full))
+    full = np.require(np.asarray(full > 0), dtype=np.uint8, requirements=["F"])
+    return coco_mask.encode(np.array(full[:, :, np.newaxis], order="F"))[0]

@@ -33,21 +33,28 @@ def prepare(n_vertices: int) -> Benchmark:
         found = score_set(scored, ScoreSettings(METRICS, ("reference",)))
         return [found["reference", metric].figures for metric in METRICS]
 
-    def plain() -> list[dict[str, float]]:
+    def plain(decoded: bool = False) -> list[dict[str, float]]:
         return [
-            PlainEvaluator(copy.deepcopy(truth), results, {MESH: np.asarray(D)}, metric).figures()
+            PlainEvaluator(copy.deepcopy(truth), results, {MESH: np.asarray(D)}, metric, decoded).figures()
             for metric in METRICS
         ]
 
     def check() -> None:
-        if ours() != plain():
+        if ours() != plain(decoded=True):
             raise AssertionError("the figures differ from the plain evaluator's")
 
     large = n_vertices > 20_000
     return Benchmark(
         ours,
         (lambda: None) if large else check,
-        () if large else (Comparison("order-of-work", plain, 1 / 20),),
+        ()
+        if large
+        else (
+            Comparison("order-of-work", plain, 1 / 20),
+            Comparison(
+                "order-of-work-decoded", lambda: plain(decoded=True)
+            ),  # silhouettes need no resampling
+        ),
         memory_mb=300 if large else None,
         seconds=60 if large else None,
         rounds=1 if large else 2,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import zoom
 
+from densecorr.evaluation import densepose_matching
 from densecorr.evaluation.densepose_files import read_truths
 from densecorr.evaluation.densepose_masks import enlarge_corner_aligned
 from densecorr.evaluation.densepose_results import check_set, read_geodesics, read_results
@@ -35,6 +36,20 @@ def test_figures_equal_the_plain_evaluator_bit_for_bit(tmp_path, seed, metric):
     figures = score_set(scored, ScoreSettings((metric,), ("reference",)))["reference", metric].figures
     plain = PlainEvaluator(copy.deepcopy(truth), results, geodesics, metric).figures()
     assert figures == plain
+
+
+@pytest.mark.parametrize("seed", range(20, 24))
+def test_images_matched_in_several_batches_are_matched_alike(tmp_path, monkeypatch, seed):
+    truth, results = make_world(seed, n_images=30)
+    geodesics = {f"mesh_{number}": make_geodesics(seed + number) for number in (1, 2)}
+    for D in geodesics.values():
+        D[:5, 5:9] = np.inf  # vertices that cannot be reached
+    scored = load(tmp_path, truth, results, geodesics)
+    monkeypatch.setattr(densepose_matching, "GROUPS_AT_ONCE", 3)
+    found = score_set(scored, ScoreSettings(("gps", "gpsm"), ("reference",)))
+    for metric in ("gps", "gpsm"):
+        plain = PlainEvaluator(copy.deepcopy(truth), results, geodesics, metric, decoded=seed % 2 == 1)
+        assert found["reference", metric].figures == plain.figures()
 
 
 def test_the_worlds_are_worth_comparing(tmp_path):
