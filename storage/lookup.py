@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from densecorr.errors import AnnotationError
 
 from .datasets import read_dataset_info
-from .tables import check_table_file, read_table
+from .tables import open_table, read_table
 
 LOOKUP = "instances.lookup.parquet"
 __all__ = ["annotations_of_images", "exhaustive_categories", "negative_categories", "write_lookup"]
@@ -31,10 +31,8 @@ def annotations_of_images(folder: Path, image_ids: Sequence[str]) -> pa.Table:
     Raises:
         ArtifactError: no table of instances in the folder.
     """
-    path = folder / "instances.parquet"
-    check_table_file(path, "instances")
     wanted = pa.array(list(image_ids), pa.string())
-    with pq.ParquetFile(path, memory_map=True) as file:
+    with open_table(folder / "instances.parquet", "instances") as file:
         ids = _image_of_each_row(folder, file)
         found = np.flatnonzero(pc.is_in(ids, wanted).to_numpy())
         sizes = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]

@@ -34,12 +34,13 @@ __all__ = [
 
 
 _CONFIDENCES = ("score", "margin", "expected_error")
-GROUP_ROWS = {"instances": 192}  # few enough that the rows of some images are read without most others
+GROUP_ROWS = {"instances": 256}  # few enough that the rows of some images are read without most others
 
 
 def write_table(path: str | Path, name: str, table: pa.Table) -> None:
-    """Write a table as Parquet (zstd) after `conform_table`; name and version go into its metadata.
+    """Write a table as Parquet after `conform_table`; name and version go into its metadata.
 
+    Compressed with zstd, but instances with lz4: 1.4 times the size, in half the time to write and to read.
     Confidences are split by byte first, which lets zstd find their common exponents.
 
     Raises:
@@ -83,12 +84,7 @@ class TableWriter:
 
 def _parquet_options(name: str) -> dict[str, Any]:
     if name == "instances":  # in small groups, dictionaries and statistics cost more time than they save
-        return {
-            "compression": "zstd",
-            "compression_level": 1,
-            "use_dictionary": False,
-            "write_statistics": False,
-        }
+        return {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
     split = [f"{column}.list.element" for column in _CONFIDENCES if name == "labels"]
     others: Any = [path for path in _leaf_paths(schema_of(name)) if path not in split]
     return {
@@ -137,7 +133,7 @@ def read_table(
         AnnotationError: an asked column that the table does not have.
     """
     schema = schema_of(name)
-    check_table_file(Path(path), name)
+    open_table(Path(path), name).close()
     strangers = [column for column in columns or () if column not in schema.names]
     if strangers:
         raise unfit(name, f"columns among {', '.join(schema.names)}", ", ".join(strangers))
@@ -155,15 +151,29 @@ def _current(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return table.cast(pa.schema(fields, metadata=schema.metadata))
 
 
-def check_table_file(path: Path, name: str) -> None:
+def open_table(path: Path, name: str) -> pq.ParquetFile:
+    """Open a table's file to read parts of it; close it after.
+
+    Raises:
+        ArtifactError: as `read_table`.
+    """
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        file = pq.ParquetFile(path, memory_map=True)
     except FileNotFoundError as error:
         raise ArtifactError(
             f"a table {name} in {path}", "no such file", "Run the stage that makes it."
         ) from error
     except pa.ArrowInvalid as error:
         raise ArtifactError(f"a table {name} in {path}", f"'{error}'", "Make the file again.") from error
+    try:
+        _check_metadata(path, name, file.schema_arrow.metadata or {})
+    except ArtifactError:
+        file.close()
+        raise
+    return file
+
+
+def _check_metadata(path: Path, name: str, metadata: dict[bytes, bytes]) -> None:
     found = metadata.get(NAME_KEY, b"").decode()
     if found != name:
         received = f"a table {found}" if found else "a Parquet file without that mark"

@@ -1,6 +1,8 @@
 """The annotations of a COCO file: rows of the instances and labels tables, made chunk by chunk."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +14,7 @@ from ..errors import AnnotationError
 from .arrow import INSTANCES
 from .checks import Rejects, check_box
 from .coco_categories import Categories
-from .coco_chunks import PlainReader, is_whole
+from .coco_chunks import PlainReader, PlainRows, is_whole
 from .coco_images import Images, Progress
 from .coco_json import CocoFile, pack_extra, raw_text, row_fields
 from .coco_masks import masks_as_silhouette
@@ -21,6 +23,7 @@ from .densepose import LABEL_FIELDS, check_points, has_points, label_table
 from .segmentations import as_runs, pack_segmentation, silhouette_area, silhouette_box
 
 CHUNK = 2048  # annotations decoded at once
+AHEAD = 1  # chunks read before they are asked for
 
 _decoder = msgspec.json.Decoder(CocoAnnotation)
 
@@ -54,15 +57,30 @@ class AnnotationReader:
         Raises:
             AnnotationError: a bad row, with `on_error="raise"`.
         """
-        total = len(file.annotations)
-        for start in range(0, total, CHUNK):
-            chunk = file.annotations[start : start + CHUNK]
-            yield self._read_chunk(chunk, rejects)
+        total, n_done = len(file.annotations), 0
+        for chunk, plain in self._read_ahead(file):
+            yield self._add_others(chunk, plain, rejects)
+            n_done += len(chunk)
             if progress is not None:
-                progress(start + len(chunk), total, "annotations")
+                progress(n_done, total, "annotations")
 
-    def _read_chunk(self, chunk: list[msgspec.Raw], rejects: Rejects) -> tuple[pa.Table, pa.Table]:
-        plain = self._plain.read(chunk)
+    def _read_ahead(self, file: CocoFile) -> Iterator[tuple[list[msgspec.Raw], PlainRows]]:
+        """Chunks with their plain rows, read while the caller has those before: numbers are read in parallel."""
+        waiting: deque[tuple[list[msgspec.Raw], Future[PlainRows]]] = deque()
+        with ThreadPoolExecutor(AHEAD) as pool:
+            for start in range(0, len(file.annotations), CHUNK):
+                chunk = file.annotations[start : start + CHUNK]
+                waiting.append((chunk, pool.submit(self._plain.read, chunk)))
+                if len(waiting) > AHEAD:
+                    chunk, plain = waiting.popleft()
+                    yield chunk, plain.result()
+            for chunk, plain in waiting:
+                yield chunk, plain.result()
+
+    def _add_others(
+        self, chunk: list[msgspec.Raw], plain: PlainRows, rejects: Rejects
+    ) -> tuple[pa.Table, pa.Table]:
+        """The tables of a chunk whose plain rows are read."""
         ids = set(plain.ids)
         if len(ids) < len(plain.ids) or not self._seen.isdisjoint(ids):  # the slow path says which
             plain = self._plain.read([])

@@ -1,6 +1,7 @@
 """The categories of a COCO file, and which images the wanted ones need."""
 
 import difflib
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,8 @@ def read_categories(file: CocoFile, wanted: tuple[str, ...], rejects: Rejects) -
                 f"Did you mean {' or '.join(near)}?" if near else f"It has {', '.join(names.values())[:300]}."
             )
             raise SettingsError(f"a category of {file.path}", f"'{name}'", hint)
-    shared = {id_ for id_, name in names.items() if list(names.values()).count(name) > 1}
+    uses = Counter(names.values())
+    shared = {id_ for id_, name in names.items() if uses[name] > 1}
     return Categories(names, rows, {id_: token for id_, token in tokens.items() if id_ not in shared})
 
 

@@ -5,6 +5,7 @@ Almost every row of LVIS and COCO instances is one. A row that is not, or that f
 """
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Literal
 
 import msgspec
@@ -17,6 +18,7 @@ from .arrow import INSTANCES, RLE_TYPE
 from .checks import LARGEST
 from .coco_categories import Categories
 from .coco_json import pack_extra
+from .coco_polygons import read_polygons
 from .coco_types import EXACT, CocoSettings
 
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
@@ -30,7 +32,7 @@ class PlainAnnotation(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     category_id: _Whole
     bbox: tuple[float, float, float, float]
     area: float
-    segmentation: list[list[float]]
+    segmentation: list[msgspec.Raw]
     iscrowd: Literal[0, 1] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -85,15 +87,17 @@ class PlainReader:
             else:
                 others.append(place)
         at = np.array(places, dtype=np.int64)
-        size = np.array([self._sizes[row.image_id] for row in rows], dtype=np.int32).reshape(-1, 2)
-        polygons = pa.array([row.segmentation for row in rows], RLE_TYPE.field("polygons").type)
-        boxes = np.array([row.bbox for row in rows], dtype=np.float64).reshape(-1, 4)
+        sides = chain.from_iterable([self._sizes[row.image_id] for row in rows])
+        size = np.fromiter(sides, dtype=np.int32).reshape(-1, 2)
+        polygons = read_polygons([row.segmentation for row in rows])
+        boxes = np.fromiter(chain.from_iterable([row.bbox for row in rows]), dtype=np.float64).reshape(-1, 4)
         areas = np.array([row.area for row in rows], dtype=np.float64)
         good = (
             polygons_fit(polygons, size)
             & (np.abs(boxes) < LARGEST).all(axis=1)
             & (boxes[:, 2:] >= 0).all(axis=1)
         )
+        good &= polygons.is_valid().to_numpy(zero_copy_only=False)
         good &= (np.abs(areas) < EXACT) & (areas >= self._min_area)
         if not good.all():
             others = sorted(others + at[~good].tolist())

@@ -19,6 +19,8 @@ MARK = rb'"\u0000densecorr:'  # opens the text that stands for such a number in 
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
+_split_fields = msgspec.json.Decoder(dict[str, list[msgspec.Raw] | dict[str, msgspec.Raw]])
+LISTS = ("images", "annotations", "categories")
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,16 @@ def read_coco_file(path: Path) -> CocoFile:
             fields = _split(path, cleaned)
         except msgspec.DecodeError as second:
             raise _broken(path, second) from second
-    lists = ("images", "annotations", "categories")
-    absent = tuple(name for name in lists if name not in fields)
+    absent = tuple(name for name in LISTS if name not in fields)
     if "images" in absent:
         raise AnnotationError(
             'a COCO file with "images", "annotations" and "categories"',
             f"{path} with {', '.join(list(fields)[:8]) or 'nothing'}",
             "Name the file with the annotations.",
         )
-    rows = {name: _list_of(path, name, fields.pop(name, None)) for name in lists}
+    rows = {name: _list_of(path, name, fields.pop(name, [])) for name in LISTS}
     try:
-        rest = {key: decode_value(value) for key, value in fields.items()}
+        rest = {key: _plain(value) for key, value in fields.items()}
     except AnnotationError as error:
         expected, received, remedy = error.args
         raise AnnotationError(f"{expected} in {path}", received, remedy) from error
@@ -150,7 +151,14 @@ def _open(path: Path) -> Any:
     return data[3:] if start == b"\xef\xbb\xbf" else data
 
 
-def _split(path: Path, data: Any) -> dict[str, msgspec.Raw]:
+def _split(path: Path, data: Any) -> dict[str, Any]:
+    """The fields of a file: split in the same pass if all are lists and objects, as almost always; else undecoded."""
+    try:
+        fields = _split_fields.decode(data)
+        if all(isinstance(fields.get(name, []), list) for name in LISTS):
+            return fields
+    except msgspec.DecodeError:
+        pass
     try:
         return _fields.decode(data)
     except msgspec.ValidationError as error:
@@ -175,11 +183,19 @@ def _without_nan(data: Any) -> tuple[bytes, int]:
     return NOT_A_NUMBER.sub(mark, bytes(data)), n_found
 
 
-def _list_of(path: Path, name: str, raw: msgspec.Raw | None) -> list[msgspec.Raw]:
-    if raw is None:
-        return []
+def _plain(value: list[msgspec.Raw] | dict[str, msgspec.Raw] | msgspec.Raw) -> Any:
+    if isinstance(value, list):
+        return [decode_value(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: decode_value(entry) for key, entry in value.items()}
+    return decode_value(value)
+
+
+def _list_of(path: Path, name: str, value: Any) -> list[msgspec.Raw]:
+    if isinstance(value, list):
+        return value
     try:
-        return _rows.decode(raw)
+        return _rows.decode(value)
     except msgspec.ValidationError as error:
         raise AnnotationError(f'a list "{name}" in {path}', str(error), "Correct the file.") from error
 

@@ -18,8 +18,8 @@ def prepare() -> Benchmark:
     """Ingests the file first."""
     from pycocotools.coco import COCO
 
-    ingest(SCALE)
     folder = made_folder(SCALE)
+    ingest(folder)
     ids = pq.read_table(folder / "out" / "images.parquet", columns=["image_id"])["image_id"].to_pylist()
     wanted = [str(one) for one in np.random.default_rng(0).choice(ids, N_IMAGES, replace=False)]
     numbers = [int(one.partition("/")[2]) for one in wanted]
