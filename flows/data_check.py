@@ -49,8 +49,9 @@ class Check:
         """Print the counts and write the page."""
         from densecorr.datasets.quality import KINDS
         from densecorr.templates.stored import read_template
-        from storage.datasets import read_instances
+        from storage.datasets import read_dataset_info, read_instances
 
+        from .check_pictures import draw_worst
         from .data_query import dataset_folder
 
         folder = dataset_folder(session, self.dataset)
@@ -65,7 +66,15 @@ class Check:
         items = read_instances(folder, crowds=True)
         findings, left_out = find_problems(folder, labels_from, items, template, self.settings, self.images)
         if self.out is not None:
-            self._write(items, labels_from, findings, left_out)
+            pictures = draw_worst(
+                items,
+                _labels(labels_from),
+                findings,
+                self.worst,
+                read_dataset_info(folder),
+                sides_of(template),
+            )
+            self._write(len(items), findings, left_out, pictures)
         if self.json:
             print(json.dumps([vars(one) for one in findings], indent=1))
         else:
@@ -77,10 +86,10 @@ class Check:
 
     def _write(
         self,
-        items: "list[DatasetInstance]",
-        labels_from: Path,
+        n_instances: int,
         findings: "list[Finding]",
         left_out: dict[str, str],
+        pictures: "list[tuple[Finding, np.ndarray | None]]",
     ) -> None:
         """The page, whole or not at all, and the two tables."""
         import pyarrow.csv
@@ -96,8 +105,7 @@ class Check:
         table = findings_table(findings)
         pyarrow.parquet.write_table(table, self.out.with_suffix(".parquet"))
         pyarrow.csv.write_csv(table, self.out.with_suffix(".csv"))
-        pictures = draw_worst(items, _labels(labels_from), findings, self.worst)
-        page = quality_page(self.dataset, findings, len(items), self.settings, left_out, pictures)
+        page = quality_page(self.dataset, findings, n_instances, self.settings, left_out, pictures)
         with whole_file(self.out) as part:
             part.write_text(page, encoding="utf-8")
         say(f"{self.out}: {len(findings)} findings, also as .parquet and .csv")
@@ -113,23 +121,22 @@ def find_problems(
 ) -> "tuple[list[Finding], dict[str, str]]":
     """Every finding, and the kinds that could not be checked with the reason."""
     from densecorr.datasets import quality
-    from densecorr.datasets.quality_geometry import vertex_sides
+    from densecorr.datasets.keypoints import keypoint_set_of
     from storage.datasets import read_dataset_info
 
     info, left_out = read_dataset_info(folder), {}
     labels = _labels(labels_from)
     findings: list[Finding] = []
-    side = visible = None
+    side, visible = sides_of(template), None
     if template is None:
         left_out = {"left_right": NO_TEMPLATE, "never_visible": NO_TEMPLATE}
     else:
-        side = vertex_sides(template.V, template.mirror_plane)
         visible = view_visibility(template)
     n_sided = 0
     for item in items:
         record = item.instance
         findings += quality.check_instance(record, item.image, settings)
-        names = quality.keypoint_set_of(info, record.category, len(record.extra.get("keypoints") or ()) // 3)
+        names = keypoint_set_of(info, record.category, len(record.extra.get("keypoints") or ()) // 3)
         for label in labels.get(record.instance_id, ()):
             findings += quality.check_points(label, record, item.image, settings)
             if template is None or label.template_id != template.template_id:
@@ -152,6 +159,13 @@ def find_problems(
     return findings, left_out
 
 
+def sides_of(template: "Template | None") -> "np.ndarray | None":
+    """The side of each template vertex, 1 left, -1 right, 0 neither; None without a template."""
+    from densecorr.datasets.quality_geometry import vertex_sides
+
+    return None if template is None else vertex_sides(template.V, template.mirror_plane)
+
+
 def view_visibility(template: "Template") -> "np.ndarray":
     """Which vertices each view of the default rig shows, (N, V) bool."""
     import numpy as np
@@ -165,39 +179,6 @@ def view_visibility(template: "Template") -> "np.ndarray":
         for camera in camera_rig(template.V)
     ]
     return np.stack(seen)
-
-
-def draw_worst(
-    items: "list[DatasetInstance]",
-    labels: "dict[str, list[LabelRecord]]",
-    findings: "list[Finding]",
-    most: int,
-) -> "list[tuple[Finding, np.ndarray | None]]":
-    """The worst findings of each kind with their pictures; None where the image cannot be read."""
-    import numpy as np
-
-    from densecorr.datasets.quality_report import draw_instance, worst_findings
-    from densecorr.errors import ImageError
-    from densecorr.images import read_image
-
-    by_instance = {item.instance.instance_id: item for item in items}
-    by_image = {item.image.image_id: item for item in items}
-    drawn = []
-    for chosen in worst_findings(findings, most).values():
-        for one in chosen:
-            item = by_instance[one.instance_id] if one.instance_id else by_image[one.image_id]
-            try:
-                image = read_image(item.path)
-            except ImageError:  # a page without this picture is better than none
-                drawn.append((one, None))
-                continue
-            if one.instance_id is None:
-                drawn.append((one, draw_instance(image)))
-                continue
-            sets = labels.get(one.instance_id, [])
-            xy = np.concatenate([np.stack([s.x, s.y], axis=1) for s in sets]).astype(float) if sets else None
-            drawn.append((one, draw_instance(image, item.instance.xywh, item.silhouette(), xy)))
-    return drawn
 
 
 def _labels(folder: Path) -> "dict[str, list[LabelRecord]]":

@@ -61,4 +61,4 @@ def write(out: Path, inputs: StageInputs, command: Evaluate, progress: Progress)
         report_without_truth(out, inputs, command, template)
 
 
-STAGE = Stage("evaluate", Evaluate, version=2, write=write, uses_gpu=on_gpu)
+STAGE = Stage("evaluate", Evaluate, version=3, write=write, uses_gpu=on_gpu)

@@ -18,7 +18,10 @@ DIRECTIONS = ("flow1", "flow2")  # TSS: image 1 to 2, and back
 
 @dataclass(frozen=True)
 class FlowPair:
-    """True and predicted flow of one direction of a pair, and masks of the image it starts in (None: not given)."""
+    """True and predicted flow of one direction of a pair, and masks of the image it starts in (None: not given).
+
+    `mirrored` is TSS's flag: one image of the pair has to be mirrored before the true flow holds.
+    """
 
     unit_id: str
     category: str
@@ -27,6 +30,7 @@ class FlowPair:
     predicted: np.ndarray
     foreground: np.ndarray | None
     occluded: np.ndarray | None
+    mirrored: bool | None
 
 
 def score_flow_pck(gt: Path, pred: Path, options: FieldOptions) -> FieldScores:
@@ -90,7 +94,7 @@ def _each(
     gt: Path, pred: Path, count: Callable[[FlowPair], list[float]]
 ) -> tuple[list[str], dict[str, list[str]], np.ndarray, str]:
     """Ids, groupings, what `count` says of each field (N, K), and notes for the rule; one field in memory at a time."""
-    ids, categories, directions, rows, notes = [], [], [], [], set()
+    ids, categories, directions, mirrored, rows, notes = [], [], [], [], [], set()
     files, left_out = _find(gt, pred)
     for true, predicted, unit_id in files:
         pair = _read(true, predicted, unit_id)
@@ -101,6 +105,7 @@ def _each(
         ids.append(unit_id)
         categories.append(pair.category)
         directions.append(pair.direction)
+        mirrored.append({True: "yes", False: "no", None: ""}[pair.mirrored])
         try:
             rows.append(count(pair))
         except AnnotationError as error:
@@ -112,6 +117,10 @@ def _each(
     if "with" in notes and "without" in notes:
         raise AnnotationError("a foreground mask of every field, or of none", "some", "Add the others.")
     groupings = {"category": categories, "direction": directions}
+    if any(mirrored):
+        groupings["mirrored"] = mirrored
+        text += f"; {mirrored.count('yes')} of {len(ids)} fields are of pairs with one image mirrored (flip_gt.txt), "
+        text += "predictions are taken to be so, too"
     return ids, groupings, np.array(rows, dtype=np.float64), text + left_out
 
 
@@ -190,6 +199,7 @@ def _read(true_path: Path, predicted_path: Path, unit_id: str) -> FlowPair:
                     "Use the mask of this image.",
                 )
     parts = unit_id.split("/")
+    flag = true_path.with_name("flip_gt.txt")
     return FlowPair(
         unit_id,
         parts[0] if len(parts) > 2 else "",
@@ -198,4 +208,14 @@ def _read(true_path: Path, predicted_path: Path, unit_id: str) -> FlowPair:
         predicted,
         masks.get("foreground"),
         masks.get("occluded"),
+        _read_flag(flag) if stem in DIRECTIONS and flag.is_file() else None,
     )
+
+
+def _read_flag(path: Path) -> bool:
+    text = path.read_text(encoding="utf-8", errors="replace").strip()
+    if text not in ("0", "1"):
+        raise AnnotationError(
+            "0 or 1 (the pair has one image mirrored)", f"{text[:20]!r} in {path}", "Correct it."
+        )
+    return text == "1"

@@ -67,6 +67,7 @@ class FieldScores:
         tables: what a figure cannot hold: rows of plain data by table.
         rule: threshold, reference length, averaging, and how the missing counts, in words.
         n: points, pixels, matches or objects scored.
+        others: for figures of another form, the statistic that gives those named, from how often each unit was drawn.
     """
 
     figures: dict[str, float]
@@ -77,6 +78,7 @@ class FieldScores:
     n: int
     slices: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    others: dict[tuple[str, ...], Statistic] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def ratio_scores(
     columns = [np.stack([np.asarray(part, np.float64) for part in ratios[name]], axis=1) for name in names]
     pairs = np.stack(columns, axis=2)  # (N, 2, K)
     others = others or {}
-    rows = _intervals(
+    rows = unit_intervals(
         [RatioOfSums(pairs[:, 0], pairs[:, 1]), *others.values()], len(unit_ids), options.bootstrap
     )
     found = dict(zip([*names, *others], [one for row in rows for one in row], strict=True))
@@ -151,10 +153,11 @@ def ratio_scores(
         n,
         {name: members_of(groups) for name, groups in (groupings or {}).items()},
         tables or {},
+        {(name,): statistic for name, statistic in others.items()},
     )
 
 
-def _intervals(
+def unit_intervals(
     statistics: Sequence[Statistic], n_units: int, settings: BootstrapSettings
 ) -> list[list[Interval]]:
     """Figures with their intervals, or alone when no resamples are asked for."""

@@ -118,6 +118,18 @@ class Score:
 
         return BootstrapSettings(n_resamples=self.resamples, seed=self.seed)
 
+    def refuse(self, names: tuple[str, ...]) -> None:
+        """Say so if one of these options was given: this metric does not read them.
+
+        Raises:
+            SettingsError: one was.
+        """
+        default = Score()
+        given = [name for name in names if getattr(self, name) != getattr(default, name)]
+        if given:
+            said = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise SettingsError(f"options that {self.metric} reads", said, "Leave them out.")
+
     def files(self) -> tuple[Path, Path]:
         """Truth and results."""
         assert self.gt is not None

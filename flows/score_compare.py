@@ -1,6 +1,6 @@
 """`densecorr score --compare A B`: the differences of two runs on the same truth, resampled together."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,12 @@ SAME = (
     "reference",
     "mean",
     "thresholds",
+    "unit",
     "align",
+    "root",
+    "bins",
+    "n_bins",
+    "mirrors",
 )
 
 
@@ -67,20 +72,21 @@ def compare_records(runs: tuple[Path, Path], bootstrap: BootstrapSettings) -> tu
 def _compare_fields(a: Score, b: Score, bootstrap: BootstrapSettings) -> Differences:
     from .score_field import score_field
 
-    first, second = score_field(a), score_field(b)
+    first, second = (score_field(replace(one, resamples=0)) for one in (a, b))
     if first.unit_ids != second.unit_ids:
         raise AnnotationError("the same units in both runs", "others", "Score both on the same truth.")
-    both = {
-        name: (first.per_unit[name], second.per_unit[name])
+    found = {
+        name: _paired(first.per_unit[name], second.per_unit[name], bootstrap)
         for name in first.per_unit
         if name in second.per_unit
     }
-    if not both:
-        raise SettingsError(
-            f"a metric whose figures are means over units, not {a.metric}", "none of its figures is",
-            "Compare with another metric.",
-        )  # fmt: skip
-    return {name: _paired(*pair, bootstrap) for name, pair in both.items()}
+    n_units = len(first.unit_ids)
+    for names, statistic in first.others.items():
+        if names in second.others:
+            drawn = difference_intervals(statistic, second.others[names], n_units, bootstrap)
+            both = {name for name in names if name in first.figures and name in second.figures}
+            found |= {name: one for name, one in zip(names, drawn, strict=False) if name in both}
+    return found
 
 
 def _paired(a: np.ndarray, b: np.ndarray, bootstrap: BootstrapSettings) -> tuple[Interval, float | None]:

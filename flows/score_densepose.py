@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from densecorr.evaluation.densepose_types import DensePoseDetection
 
 PROTOCOLS: tuple[Protocol, ...] = ("reference", "corrected")
-FIELD_OPTIONS = ("alphas", "reference", "mean", "thresholds", "root", "bins", "mirrors")
+FIELD_OPTIONS = (
+    "alphas", "reference", "mean", "unit", "thresholds", "align", "root", "bins", "n_bins", "mirrors",
+)  # fmt: skip
 
 
 def run_densepose(command: Score) -> str:
@@ -48,14 +50,7 @@ def score_densepose(command: Score) -> tuple[DensePoseSet, dict[Protocol, Protoc
         SettingsError: an option that these metrics do not read, or geodesics that are missing.
         AnnotationError: files that do not fit each other.
     """
-    default = Score()
-    unread = [name for name in FIELD_OPTIONS if getattr(command, name) != getattr(default, name)]
-    if unread:
-        raise SettingsError(
-            f"options that {command.metric} reads",
-            ", ".join(f"--{name}" for name in unread),
-            "Leave them out.",
-        )
+    command.refuse(FIELD_OPTIONS)
     scored = read_set(command)
     settings = ScoreSettings(
         (command.metric,),  # type: ignore[arg-type]

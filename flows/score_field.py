@@ -8,6 +8,8 @@ from .score import Score
 from .score_fields import FIELD_METRICS, FieldOptions, FieldScores, slice_figures
 from .score_record import settings_of, write_record
 
+DENSEPOSE_OPTIONS = ("protocol", "charts", "vertex_map", "reach", "report", "worst")
+
 
 def run_field(command: Score) -> str:
     """Score, write the JSON if asked to, and give the table to print."""
@@ -18,7 +20,13 @@ def run_field(command: Score) -> str:
 
 
 def score_field(command: Score) -> FieldScores:
-    """The figures of a command."""
+    """The figures of a command.
+
+    Raises:
+        SettingsError: an option that the metric does not read.
+        DensecorrError: files that are absent or of another form.
+    """
+    command.refuse(DENSEPOSE_OPTIONS)
     gt, pred = command.files()
     return FIELD_METRICS[command.metric](gt, pred, field_options(command))
 

@@ -51,8 +51,8 @@ def read_truths(dataset: Path, category: str, split: str | None) -> list[ScoredI
         label, record = sets.get(item.instance.instance_id), item.instance
         if label is None or not len(label.vertex):
             continue
-        known = record.extra.get("densecorr", {}) if record.extra else {}
-        share = known.get("visible_share") if isinstance(known, dict) else None
+        known = record.extra.get("densecorr")
+        told = known if isinstance(known, dict) else {}
         truth = InstanceTruth(
             record.instance_id,
             record.image_id,
@@ -62,10 +62,16 @@ def read_truths(dataset: Path, category: str, split: str | None) -> list[ScoredI
             np.asarray(label.vertex, dtype=np.int64),
             float(record.area),
             record.silhouette,
-            visible_share=None if share is None else float(share),
+            visible_share=_number(told.get("visible_share")),
+            azimuth=_number(told.get("azimuth")),
+            source=str(record.extra.get("source") or told.get("source") or label.source),
         )
         scored.append(ScoredItem(item, truth))
     return scored
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def predict_chance(items: list[ScoredItem], template: Template, seed: int) -> list[PointPrediction]:

@@ -31,6 +31,12 @@ class KeypointSet:
         partner = {a: b for left, right in self.pairs for a, b in ((left, right), (right, left))}
         return np.array([self.names.index(partner.get(name, name)) for name in self.names], dtype=np.int64)
 
+    @property
+    def side(self) -> Int[np.ndarray, " K"]:
+        """1 for a keypoint on the left, -1 on the right, 0 on the midline."""
+        lefts, rights = ({pair[k] for pair in self.pairs} for k in (0, 1))
+        return np.array([int(name in lefts) - int(name in rights) for name in self.names], dtype=np.int64)
+
 
 def _by_prefix(name: str, names: str, left: str, right: str) -> KeypointSet:
     listed = tuple(names.split())
@@ -86,6 +92,19 @@ def keypoint_names(info: Mapping[str, Any], category: str) -> tuple[str, ...]:
     """The keypoints' names of a category, from a data set's `dataset.json`; none if the file gave none."""
     rows = (row for row in info.get("categories", ()) if row.get("name") == category)
     return tuple(next(rows, {}).get("keypoints") or ())
+
+
+def keypoint_set_of(info: Mapping[str, Any], category: str, count: int) -> KeypointSet | None:
+    """The keypoints' meaning: by the names in `dataset.json`, else None (a number alone can be several sets)."""
+    names = keypoint_names(info, category)
+    if len(names) != count:
+        return None
+    known = find_keypoint_set(names)
+    if known is not None:
+        return known
+    pairs = tuple((name, name.replace("left", "right", 1)) for name in names if name.startswith("left"))
+    usable = tuple(pair for pair in pairs if pair[1] in names)
+    return KeypointSet("file", names, usable) if usable else None
 
 
 def has_keypoints(record: InstanceRecord) -> bool:

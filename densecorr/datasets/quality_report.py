@@ -8,12 +8,11 @@ from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import UInt8
 
 from .quality import KINDS, Finding, QualitySettings
+from .quality_pictures import BOX, OUTLINE, SIDE, SIDES
 
-SIDE = 320  # pixels of a picture's longer side
-_BOX, _OUTLINE, _POINT = (255, 170, 0), (0, 200, 255), (255, 40, 90)
 _LEAST_IS_WORST = ("box_off_mask", "tiny", "empty_mask")
 
 SCHEMA = pa.schema(
@@ -25,15 +24,21 @@ SCHEMA = pa.schema(
         ("value", pa.float64()),
         ("threshold", pa.float64()),
         ("message", pa.string()),
+        ("other", pa.string()),
     ]
 )
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse } td, th { padding: .25rem .9rem .25rem 0; text-align: left }
-td.n { text-align: right } .error { color: #b00020 } .warning { color: #8a5a00 }
-.row { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0; width: 320px }
-img { max-width: 100%; display: block } figcaption { font-size: 13px; overflow-wrap: anywhere }
+:root { color-scheme: light dark; --error: light-dark(#b00020, #ff7b8f); --warning: light-dark(#8a5a00, #f0b64a) }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem;
+  background: light-dark(#fff, #16181c); color: light-dark(#222, #ddd) }
+h2 { margin: 2rem 0 .5rem } h2 small, .quiet { font-size: 14px; font-weight: 400; opacity: .75 }
+table { border-collapse: collapse } td, th { padding: .25rem 1.5rem .25rem 0; text-align: left }
+td.n, th.n { text-align: right } .error { color: var(--error) } .warning { color: var(--warning) }
+.row { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.25rem 1rem }
+figure { margin: 0 } figure.wide { grid-column: span 2 } img { max-width: 100%; max-height: 320px; display: block }
+figcaption { font-size: 13px; overflow-wrap: anywhere }
+i { display: inline-block; width: .7em; height: .7em; margin: 0 .25em 0 .9em; border-radius: 50% }
 """
 
 
@@ -51,55 +56,6 @@ def worst_findings(findings: Sequence[Finding], most: int) -> dict[str, list[Fin
         if members:
             chosen[kind] = members[:most]
     return chosen
-
-
-def draw_instance(
-    image: UInt8[np.ndarray, "H W 3"],
-    xywh: tuple[float, float, float, float] | None = None,
-    silhouette: Bool[np.ndarray, "H W"] | None = None,
-    xy: Float[np.ndarray, "P 2"] | None = None,
-) -> UInt8[np.ndarray, "h w 3"]:
-    """The part of an image around a box, with the box, the silhouette's outline and the points drawn.
-
-    Points far outside stay in the picture: the part drawn includes them as far as the image goes.
-    """
-    import cv2
-
-    height, width = image.shape[:2]
-    corners = [] if xywh is None else [[xywh[0], xywh[1]], [xywh[0] + xywh[2], xywh[1] + xywh[3]]]
-    seen = np.array([*corners, *([] if xy is None else xy.tolist())], dtype=np.float64).reshape(-1, 2)
-    seen = seen[np.isfinite(seen).all(axis=1)]
-    low, high = (
-        (seen.min(axis=0), seen.max(axis=0)) if len(seen) else (np.zeros(2), np.array([width, height]))
-    )
-    pad = 0.15 * max(20.0, float((high - low).max()))
-    x0, y0 = (
-        int(max(0, min(value, side - 2))) for value, side in zip(low - pad, (width, height), strict=True)
-    )
-    x1, y1 = (int(np.ceil(value)) for value in high + pad)
-    part = image[y0 : max(y0 + 1, y1), x0 : max(x0 + 1, x1)]
-    scale = SIDE / max(part.shape[:2])
-    size = tuple(max(1, round(side * scale)) for side in part.shape[1::-1])
-    out = np.ascontiguousarray(
-        cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    )
-
-    def place(points: np.ndarray) -> np.ndarray:
-        """Pixels with centres at integers, in the picture."""
-        return np.rint((points + 0.5 - [x0, y0]) * scale - 0.5).astype(np.int32)
-
-    if silhouette is not None:
-        mask = silhouette[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]].astype(np.uint8)
-        large = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
-        contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(out, contours, -1, _OUTLINE, 1)
-    if xywh is not None:
-        first, second = place(np.array(corners) - 0.5).tolist()
-        cv2.rectangle(out, first, second, _BOX, 1)
-    if xy is not None:
-        for point in place(xy[np.isfinite(xy).all(axis=1)]).tolist():
-            cv2.circle(out, point, 3, _POINT, cv2.FILLED, cv2.LINE_AA)
-    return out
 
 
 def quality_page(
@@ -134,7 +90,11 @@ def quality_page(
     sections, shown = [], ""
     for finding, picture in pictures:
         if finding.kind != shown:
-            sections.append(f'{"</div>" if shown else ""}<h2>{finding.kind}</h2><div class="row">')
+            shown_of = sum(one.kind == finding.kind for one, _ in pictures)
+            heading = f"{html.escape(KINDS[finding.kind])}; {shown_of} of {counts[finding.kind]:,}"
+            sections.append(
+                f'{"</div>" if shown else ""}<h2>{finding.kind} <small>{heading}</small></h2><div class="row">'
+            )
             shown = finding.kind
         sections.append(_figure(finding, picture))
     sections.append("</div>" if shown else "<p>Nothing suspicious was found.</p>")
@@ -146,9 +106,17 @@ def quality_page(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Data check: {name}</title>'
         f"<style>{_STYLE}</style></head><body><h1>Data check: {name}</h1>"
         f"<p>{n_instances:,} instances, {len(findings):,} findings. "
-        "Box orange, mask outline blue, labelled points red.</p>"
-        "<table><tr><th>kind</th><th>found</th><th>severity</th><th>meaning</th></tr>"
+        f'</p><p class="quiet">Drawn:{_legend()}. Keypoints are crosses. Points have sides where sides are judged.</p>'
+        '<table><tr><th>kind</th><th class="n">found</th><th>severity</th><th>meaning</th></tr>'
         f"{''.join(rows)}</table>{''.join(sections)}<h2>Settings</h2><table>{values}</table></body></html>\n"
+    )
+
+
+def _legend() -> str:
+    """What the colours of the pictures stand for."""
+    words = {"box": BOX, "mask": OUTLINE, "point": SIDES[0], "left": SIDES[1], "right": SIDES[-1]}
+    return "".join(
+        f'<i style="background: rgb({r}, {g}, {b})"></i>{word}' for word, (r, g, b) in words.items()
     )
 
 
@@ -161,4 +129,6 @@ def _figure(finding: Finding, picture: UInt8[np.ndarray, "_h _w 3"] | None) -> s
         text = base64.b64encode(encoded.tobytes()).decode()
         drawn = f'<img alt="{html.escape(finding.image_id)}" src="data:image/jpeg;base64,{text}">'
     name = html.escape(finding.instance_id or finding.image_id)
-    return f"<figure>{drawn}<figcaption><b>{name}</b><br>{html.escape(finding.message)}</figcaption></figure>"
+    wide = picture is not None and picture.shape[1] > 1.5 * SIDE
+    start = '<figure class="wide">' if wide else "<figure>"
+    return f"{start}{drawn}<figcaption><b>{name}</b><br>{html.escape(finding.message)}</figcaption></figure>"

@@ -16,24 +16,30 @@ import numpy as np
 from ..datasets.checks import check_box, check_rle
 from ..datasets.coco_types import Rle
 from ..errors import AnnotationError, EmptyInstanceError
+from .coco_statistic import CocoStatistic
 from .densepose_files import read_json
 
 Kind = Literal["bbox", "segm"]
-NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+NAMES: tuple[str, ...] = (
+    "AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class CocoScores:
     """The evaluator's figures in percent; what it gives as -1 (no such object) is absent and named in `undefined`.
 
-    `by_category` has AP, AP50 and the number of objects of each category that has objects.
+    `by_category` has AP, AP50 and the number of objects of each category that has objects. `statistic` gives `NAMES`,
+    then AP and AP50 of each of `categories`, under counts of `image_ids`, the evaluator's own order.
     """
 
     figures: dict[str, float]
     undefined: tuple[str, ...]
     by_category: dict[str, dict[str, float]]
-    n_images: int
     n_objects: int
+    image_ids: tuple[Any, ...]
+    statistic: CocoStatistic
+    categories: tuple[str, ...]
 
 
 def read_coco_truth(path: Path, kind: Kind) -> dict[str, Any]:
@@ -141,8 +147,10 @@ def score_coco(truth: dict[str, Any], results: Sequence[dict[str, Any]], kind: K
         {name: 100.0 * value for name, value in values.items() if value > -1},
         tuple(name for name, value in values.items() if value <= -1),
         by_category,
-        len(truth["images"]),
         len(annotations),
+        tuple(evaluator.params.imgIds),
+        CocoStatistic(evaluator),
+        tuple(named[category] for category in evaluator.params.catIds),
     )
 
 

@@ -4,13 +4,12 @@ Images are scored one after another: only one image's vertex arrays are in memor
 and both protocols.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from . import densepose_corrected as corrected
 from . import densepose_reference as reference
@@ -22,25 +21,11 @@ from .average_precision import (
     MatchedCurve,
 )
 from .bootstrap import BootstrapSettings, Interval, Statistic, bootstrap_intervals
-from .densepose_masks import paste, silhouette_ious, truth_patch
 from .densepose_matching import Matches, match_groups
+from .densepose_measure import Metric, Protocol, measure_similarities
 from .densepose_reference import NAMES
-from .densepose_similarity import (
-    CORRECTED,
-    REFERENCE,
-    Metric,
-    PointRule,
-    check_vertices,
-    geodesic_point_similarities,
-    release,
-    vertices_at_points,
-)
 from .densepose_types import DensePoseSet, Id, ImageGroup
 from .gps import KAPPA
-
-Protocol = Literal["reference", "corrected"]
-Similarities = tuple[dict[Metric, np.ndarray], np.ndarray]  # by metric, and the silhouettes' areas
-IMAGES_BETWEEN_RELEASES = 4
 
 
 @dataclass(frozen=True)
@@ -111,7 +96,7 @@ def score_set(
         protocol: (reference if protocol == "reference" else corrected).group_by_image(scored)
         for protocol in settings.protocols
     }
-    similar = _measure(scored, settings, groups, progress)
+    similar = measure_similarities(scored, settings.metrics, settings.kappa, groups, progress)
     for protocol, own in groups.items():
         measured = similar[protocol]
         areas = [area for _, area in measured]
@@ -123,83 +108,6 @@ def score_set(
             else:
                 found[protocol, metric] = _corrected(scored, own, similarities, areas, metric)
     return found
-
-
-def _measure(
-    scored: DensePoseSet,
-    settings: ScoreSettings,
-    groups: Mapping[Protocol, Sequence[ImageGroup]],
-    progress: Callable[[int, int], object] | None,
-) -> dict[Protocol, list[Similarities]]:
-    """The similarities of every group, in the groups' order; each array of vertices is read once."""
-    together: dict[tuple[Id, Id], dict[Protocol, ImageGroup]] = {}
-    for protocol, own in groups.items():
-        for group in own:
-            together.setdefault((group.category_id, group.image.id), {})[protocol] = group
-    rules: dict[Protocol, PointRule] = {
-        "reference": replace(REFERENCE, kappa=settings.kappa),
-        "corrected": replace(CORRECTED, kappa=settings.kappa),
-    }
-    measured: dict[tuple[Protocol, tuple[Id, Id]], Similarities] = {}
-    for number, (key, own) in enumerate(together.items()):
-        detections = {d.number: d for group in own.values() for d in group.detections}
-        vertices = {n: detection.load() for n, detection in detections.items()}
-        for protocol, group in own.items():
-            measured[protocol, key] = group_similarities(
-                group,
-                [vertices[detection.number] for detection in group.detections],
-                scored,
-                settings.metrics,
-                rules[protocol],
-                corner_aligned=protocol == "reference",
-            )
-        if number % IMAGES_BETWEEN_RELEASES == 0:  # pages of mapped geodesics are given back now and then
-            release(list(scored.geodesics.values()))
-            if progress is not None:
-                progress(number, len(together))
-    return {
-        protocol: [measured[protocol, (group.category_id, group.image.id)] for group in own]
-        for protocol, own in groups.items()
-    }
-
-
-def group_similarities(
-    group: ImageGroup,
-    arrays: Sequence[Int[np.ndarray, "_ _"]],
-    scored: DensePoseSet,
-    metrics: Sequence[Metric],
-    rule: PointRule,
-    *,
-    corner_aligned: bool,
-) -> tuple[dict[Metric, Float[np.ndarray, "D G"]], Float[np.ndarray, " D"]]:
-    """Each metric's similarity of each detection and annotation of an image and category; the silhouettes' areas.
-
-    `arrays` are the vertices of each detection's box.
-    """
-    silhouettes = [array >= 0 for array in arrays]
-    areas = np.array([np.count_nonzero(silhouette) for silhouette in silhouettes], dtype=np.float64)
-    if not group.truths or not group.detections:
-        return dict.fromkeys(metrics, np.zeros((len(group.detections), len(group.truths)))), areas
-    known = [truth.mesh for truth in group.truths if truth.dp is not None and scored.geodesics]
-    counts = [len(scored.distances_of(mesh)) for mesh in known]
-    for detection, array in zip(group.detections, arrays, strict=True):
-        if counts and not detection.mesh:
-            check_vertices(detection, array, max(counts))
-    values: dict[Metric, np.ndarray] = {}
-    if set(metrics) & {"gps", "gpsm"}:
-        pairs = vertices_at_points(group.detections, arrays, group.truths, rule)
-        values["gps"] = geodesic_point_similarities(pairs, group.detections, group.truths, scored, rule)
-    if set(metrics) & {"gpsm", "segm-iou"}:
-        height, width = group.image.height, group.image.width
-        patches = [
-            paste(s, d.xywh, height, width) for s, d in zip(silhouettes, group.detections, strict=True)
-        ]
-        true = [truth_patch(t, height, width, corner_aligned=corner_aligned) for t in group.truths]
-        needed = None if "segm-iou" in metrics else values["gps"] != 0  # 0 times an IoU is 0
-        values["segm-iou"] = silhouette_ious(patches, true, [t.iscrowd for t in group.truths], needed)
-    if "gpsm" in metrics:
-        values["gpsm"] = np.sqrt(values["segm-iou"] * values["gps"])
-    return values, areas
 
 
 def _reference(

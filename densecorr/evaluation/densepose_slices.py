@@ -20,8 +20,7 @@ from .bootstrap import (
 from .densepose_reference import NAMES
 from .densepose_score import ProtocolScore, TruthRow
 from .densepose_types import DensePoseTruth, Id
-
-SIZES = ((32.0**2, "small"), (96.0**2, "medium"), (np.inf, "large"))  # COCO's, upper bounds exclusive here
+from .slices import size_slice, viewpoint_slice
 
 
 def slice_scores(
@@ -35,10 +34,10 @@ def slice_scores(
     by_id = {truth.id: truth for truth in truths}
     groupings: dict[str, Callable[[TruthRow], str | None]] = {
         "category": lambda row: categories[row.category_id],
-        "size": lambda row: next(name for limit, name in SIZES if row.area < limit),
+        "size": lambda row: size_slice(row.area),
         "mesh": lambda row: row.mesh or None,
         "visible": lambda row: _visible(by_id[row.annotation_id]),
-        "viewpoint": lambda row: _viewpoint(by_id[row.annotation_id]),
+        "viewpoint": lambda row: viewpoint_slice(by_id[row.annotation_id].azimuth),
         "source": lambda row: by_id[row.annotation_id].source,
     }
     found = {}
@@ -95,10 +94,3 @@ def _visible(truth: DensePoseTruth) -> str | None:
     if share is None:
         return None
     return "under 50 %" if share < 0.5 else "50 to 90 %" if share < 0.9 else "90 % and more"
-
-
-def _viewpoint(truth: DensePoseTruth) -> str | None:
-    """The side seen: the quarter of the camera's azimuth (degrees, 0 in front, positive to the subject's left)."""
-    if truth.azimuth is None:
-        return None
-    return ("front", "left side", "back", "right side")[int(((truth.azimuth + 45.0) % 360.0) // 90.0)]

@@ -17,6 +17,7 @@ from .left_right import LeftRightConfusion
 from .pck import Pck
 from .rcp import RatioOfCorrectPoints, ratio_of_correct_points
 from .scored import GeodesicRows, Measurement, Omission, ScoredPoints, ScoringTemplate, score_points
+from .slices import in_order, slice_names, why_left_out
 
 CURVE_228 = np.linspace(0.0, SHIC_SCALE, 115)
 
@@ -50,19 +51,22 @@ class GroupResult:
 class MethodResult:
     """All that is known about one method.
 
-    `columns` are the per-instance table, (N,) each; `category_mean` is the plain mean over categories of each
-    figure; `error_curve` the share of points (115,) with an error up to each of `CURVE_228`; `omitted` why a
-    figure is absent.
+    `by_slice` has the groups by size, viewpoint and source; a slicing that tells nothing apart is absent and
+    `omitted_slices` says why. `columns` are the per-instance table, (N,) each; `category_mean` is the plain mean over
+    categories of each figure; `error_curve` the share of points (115,) with an error up to each of `CURVE_228`;
+    `omitted` why a figure is absent.
     """
 
     method: str
     overall: GroupResult
     by_category: dict[str, GroupResult]
     by_visibility: dict[str, GroupResult]
+    by_slice: dict[str, dict[str, GroupResult]]
     category_mean: dict[str, float | None]
     columns: dict[str, np.ndarray]
     error_curve: np.ndarray
     omitted: dict[str, str]
+    omitted_slices: dict[str, str]
     settings: EvaluationSettings
 
 
@@ -120,6 +124,8 @@ def evaluate_method(
 
     category = np.array(scored.category)
     bucket = visibility_buckets(scored.visible_share, settings.visibility_edges)
+    slices = slice_names(scored)
+    told = {by: names for by, names in slices.items() if len(set(names)) > 1}
     by_category = {str(name): group(category == name) for name in np.unique(category)}
     return MethodResult(
         method=method,
@@ -128,13 +134,19 @@ def evaluate_method(
         by_visibility={
             name: group(bucket == name) for name in bucket_names(settings.visibility_edges) if name in bucket
         },
+        by_slice={
+            by: {name: group(np.array(names) == name) for name in in_order(names)}
+            for by, names in told.items()
+        },
         category_mean={name: _mean([g.figures[name].value for g in by_category.values()]) for name in names},
-        columns=_instance_columns(scored, bucket) | {k: v for m in measured for k, v in m.columns.items()},
+        columns=_instance_columns(scored, bucket, slices)
+        | {k: v for m in measured for k, v in m.columns.items()},
         error_curve=ratio_of_correct_points(
             geodesic_error_228(scored.distance, template.diameter)[np.isfinite(scored.distance)], CURVE_228
         )
         * np.isfinite(scored.distance).mean(),
         omitted=omitted,
+        omitted_slices={by: why_left_out(by, names[0]) for by, names in slices.items() if by not in told},
         settings=settings,
     )
 
@@ -185,7 +197,9 @@ def visibility_buckets(visible_share: np.ndarray, edges: tuple[float, ...]) -> n
     return names[np.where(np.isnan(visible_share), len(names) - 1, index)]
 
 
-def _instance_columns(scored: ScoredPoints, bucket: np.ndarray) -> dict[str, np.ndarray]:
+def _instance_columns(
+    scored: ScoredPoints, bucket: np.ndarray, slices: Mapping[str, Sequence[str]]
+) -> dict[str, np.ndarray]:
     return {
         "instance_id": np.array(scored.instance_id),
         "image_id": np.array(scored.image_id),
@@ -196,6 +210,7 @@ def _instance_columns(scored: ScoredPoints, bucket: np.ndarray) -> dict[str, np.
         "silhouette_iou": scored.silhouette_iou,
         "visible_share": scored.visible_share,
         "visibility": bucket,
+        **{by: np.array(names) for by, names in slices.items()},
     }
 
 

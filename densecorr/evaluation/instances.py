@@ -21,7 +21,8 @@ class InstanceTruth:
     Points with `visible` False or `vertex` -1 are left out of every figure: no vertex is right for a pixel
     that shows something else. `kappa` (metres) replaces the metric's GPS width at each point. `visible_share`
     is the share of the object's own silhouette that is neither hidden nor cut off, where the source knows it.
-    `ignore` and `iscrowd` have COCO's meaning in average precision and none elsewhere.
+    `azimuth` is the camera's (degrees, 0 in front, positive to the subject's left) and `source` who or what made the
+    points, where known. `ignore` and `iscrowd` have COCO's meaning in average precision and none elsewhere.
     """
 
     instance_id: str
@@ -35,6 +36,8 @@ class InstanceTruth:
     visible: Bool[np.ndarray, " P"] | None = None
     kappa: Float[np.ndarray, " P"] | None = None
     visible_share: float | None = None
+    azimuth: float | None = None
+    source: str | None = None
     ignore: bool = False
     iscrowd: bool = False
 

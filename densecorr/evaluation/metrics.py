@@ -41,8 +41,13 @@ def _method(result: MethodResult) -> dict[str, Any]:
         "overall": _group(result.overall),
         "by_category": {name: _group(group) for name, group in result.by_category.items()},
         "by_visibility": {name: _group(group) for name, group in result.by_visibility.items()},
+        "by_slice": {
+            by: {name: _group(group) for name, group in groups.items()}
+            for by, groups in result.by_slice.items()
+        },
         "category_mean": dict(result.category_mean),
         "omitted": dict(result.omitted),
+        "omitted_slices": dict(result.omitted_slices),
         "settings": to_jsonable(result.settings),
     }
 

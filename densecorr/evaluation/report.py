@@ -16,14 +16,15 @@ from .charts import Chart, curve_chart, histogram_chart, line_chart
 from .evaluate import CURVE_228, Comparison, MethodResult
 from .report_tables import (
     Cell,
+    category_tables,
     cell_text,
     column_texts,
     comparison_words,
     every_figure,
-    group_tables,
     headline_table,
     missing_figures,
     protocol_lines,
+    slice_tables,
 )
 
 _PNG_PIXELS = 256 * 256  # larger pictures are photographs as a rule, and JPEG is a fifth of the size
@@ -128,8 +129,8 @@ def render_report(data: ReportData) -> str:
     return environment.get_template("report_template.html").render(
         data=data,
         summary=headline_table({name: result.overall for name, result in results.items()}),
-        categories=group_tables(results, "by_category"),
-        visibility=group_tables(results, "by_visibility"),
+        categories=category_tables(results),
+        slices=slice_tables(results),
         every=every_figure(results),
         curve=_curve(results),
         curves=[(one, line_chart(one.series, one.x_label, one.y_label)) for one in data.curves],

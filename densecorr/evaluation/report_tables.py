@@ -1,7 +1,7 @@
 """What the report says about results: tables, comparisons, protocol and omissions as plain data."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,12 @@ from .meanings import format_figure, headline_figures, meaning_of
 from .pck import Pck
 
 Cell = str | int | float | None
+SLICINGS = {
+    "visibility": "Share of the object's own silhouette that is neither hidden nor cut off.",
+    "size": "Area of the object: small is below 32^2 square pixels, medium below 96^2, large the rest (COCO's).",
+    "viewpoint": "The side of the object that the camera looks at, by the quarter of its azimuth.",
+    "source": "Who or what made the annotated points.",
+}
 
 
 def headline_table(groups: Mapping[str, GroupResult]) -> dict[str, Any]:
@@ -27,21 +33,33 @@ def headline_table(groups: Mapping[str, GroupResult]) -> dict[str, Any]:
     return {"columns": [meaning_of(name) for name in chosen], "rows": rows}
 
 
-def group_tables(
-    results: Mapping[str, MethodResult], kind: Literal["by_category", "by_visibility"]
-) -> list[dict[str, Any]]:
-    """One headline table a group, and the plain mean after the categories; none for a single group."""
-    names = list(dict.fromkeys(group for result in results.values() for group in getattr(result, kind)))
+def group_tables(groups: Mapping[str, Mapping[str, GroupResult]]) -> list[dict[str, Any]]:
+    """From each method's groups, one headline table a group; none for a single group."""
+    names = list(dict.fromkeys(name for own in groups.values() for name in own))
     if len(names) < 2:
         return []
-    groups = []
+    tables = []
     for name in names:
-        having = {m: getattr(r, kind)[name] for m, r in results.items() if name in getattr(r, kind)}
+        having = {method: own[name] for method, own in groups.items() if name in own}
         n_instances = next(iter(having.values())).n_instances
-        groups.append({"name": name, "n_instances": n_instances, **headline_table(having)})
-    if kind == "by_category":
-        groups.append({"name": "mean over categories", "n_instances": None, **_category_means(results)})
-    return groups
+        tables.append({"name": name, "n_instances": n_instances, **headline_table(having)})
+    return tables
+
+
+def category_tables(results: Mapping[str, MethodResult]) -> list[dict[str, Any]]:
+    """A table a category, and the plain mean after the categories; none for a single category."""
+    tables = group_tables({method: result.by_category for method, result in results.items()})
+    means = {"name": "mean over categories", "n_instances": None, **_category_means(results)}
+    return [*tables, means] if tables else []
+
+
+def slice_tables(results: Mapping[str, MethodResult]) -> list[dict[str, Any]]:
+    """Tables by visibility, size, viewpoint and source, each with its heading, as far as there are such groups."""
+    slicings = list(dict.fromkeys(by for result in results.values() for by in result.by_slice))
+    tables = {
+        "visibility": group_tables({method: result.by_visibility for method, result in results.items()})
+    } | {by: group_tables({m: r.by_slice.get(by, {}) for m, r in results.items()}) for by in slicings}
+    return [{"by": by, "note": SLICINGS[by], "groups": groups} for by, groups in tables.items() if groups]
 
 
 def every_figure(results: Mapping[str, MethodResult]) -> list[dict[str, Any]]:
@@ -99,8 +117,11 @@ def missing_figures(missing: Mapping[str, str], results: Mapping[str, MethodResu
             for figure in headline_figures(figures) or figures:
                 key = (meaning_of(figure).label, reason)
                 methods_by_omission.setdefault(key, []).append(method)
+    slices = {
+        f"slices by {by}": why for result in results.values() for by, why in result.omitted_slices.items()
+    }
     figures_by_reason: dict[str, list[str]] = {}
-    for figure, reason in missing.items():
+    for figure, reason in {**missing, **slices}.items():
         figures_by_reason.setdefault(reason, []).append(figure)
     for (figure, reason), methods in methods_by_omission.items():
         of_all = len(methods) == len(results)

@@ -70,6 +70,8 @@ class ScoredPoints:
     score: Float[np.ndarray, " N"]
     silhouette_iou: Float[np.ndarray, " N"]
     visible_share: Float[np.ndarray, " N"]
+    azimuth: list[float | None]
+    source: list[str | None]
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,8 @@ def _shared_arrays(truths: list[InstanceTruth], use: list[np.ndarray]) -> dict:
             [np.nan if truth.visible_share is None else truth.visible_share for truth in truths],
             dtype=np.float64,
         ),
+        "azimuth": [truth.azimuth for truth in truths],
+        "source": [truth.source for truth in truths],
     }
 
 

@@ -15,6 +15,8 @@ from jaxtyping import Bool, Float, Int
 from densecorr.datasets.segmentations import compress_segmentation
 from densecorr.errors import SettingsError
 
+from .thin import farthest_first
+
 
 @dataclass(frozen=True)
 class ProtocolSettings:
@@ -94,7 +96,7 @@ def spread_points(
     step = max(1, int(np.ceil(np.sqrt(len(inside) / settings.pixels))))
     grid = (xs % step == 0) & (ys % step == 0)
     seen = inside[grid] if grid.sum() >= n_points else inside
-    begin: Any = _farthest_first(seen, n_points)  # its stub, and that of n_init, know a word only
+    begin: Any = seen[farthest_first(seen, n_points)]  # its stub, and that of n_init, know a word only
     once: Any = 1
     means = KMeans(n_points, init=begin, n_init=once, max_iter=100).fit(seen)
     chosen = np.zeros(len(inside), dtype=bool)
@@ -127,13 +129,3 @@ def spread_over_parts(
     spread = [spread_points(mask, int(n), settings) for mask, n in zip(masks, counts, strict=True)]
     xy = np.concatenate([np.zeros((0, 2), dtype=np.int64), *spread])
     return SpreadPoints(xy, np.repeat(np.arange(len(names)), [len(points) for points in spread]), names)
-
-
-def _farthest_first(points: Float[np.ndarray, "n 2"], k: int) -> Float[np.ndarray, "k 2"]:
-    """Centres to begin with: the point nearest to the mean, then always the one farthest from those taken."""
-    centres = [points[np.argmin(np.square(points - points.mean(axis=0)).sum(axis=1))]]
-    nearest = np.square(points - centres[0]).sum(axis=1)
-    for _ in range(k - 1):
-        centres.append(points[np.argmax(nearest)])
-        nearest = np.minimum(nearest, np.square(points - centres[-1]).sum(axis=1))
-    return np.stack(centres)

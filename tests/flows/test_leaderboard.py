@@ -35,7 +35,7 @@ def method(name: str, values: np.ndarray) -> MethodResult:
     columns = {"instance_id": np.array([f"toys/{i}" for i in range(len(values))]), FIGURE: values}
     group = GroupResult(figures, len(values), 10 * len(values))
     settings = EvaluationSettings(bootstrap=DRAWN)
-    return MethodResult(name, group, {}, {}, {}, columns, np.zeros(115), {}, settings)
+    return MethodResult(name, group, {}, {}, {}, {}, columns, np.zeros(115), {}, {}, settings)
 
 
 def evaluate(

@@ -48,6 +48,7 @@ def test_every_metric_has_its_section() -> None:
         ("--metric aepe --gt none.flo --pred none.flo", "a flow file at none.flo"),
         ("--metric mpvpe --gt none.npy --pred none.npy", "a file of positions at none.npy"),
         ("--metric bbox --gt none.json --pred none.json", "COCO annotations at none.json"),
+        ("--metric bbox --gt none.json --pred none.json --vertex-map a:b=c.npy", "options that bbox reads"),
         ("--metric ece --gt none.json --pred none.json --alphas 0.1", "options of this metric: bins, n_bins"),
     ],
 )

@@ -140,6 +140,16 @@ def test_geodesics_are_asked_for_by_name(files, capsys):
     assert (code, "--gt and --pred" in err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "words", ["--unit mm", "--align root", "--n-bins 5", "--alphas 0.1", "--n-bins 5 --unit none"]
+)
+def test_options_of_other_metrics_are_refused(files, capsys, words):
+    code, table, err = run(capsys, *files, *words.split())
+    assert (code, table) == (2, "")
+    assert "options that gps reads; received " in err
+    assert all(word in err for word in words.split() if word.startswith("--"))
+
+
 def test_two_runs_are_compared_on_the_same_images(tmp_path, files, world, capsys):
     truth, results, geodesics = world
     worse = tmp_path / "worse"

@@ -21,6 +21,7 @@ from densecorr.evaluation.bootstrap import BootstrapSettings
 from densecorr.evaluation.flow import write_flo
 from densecorr.images import encode_silhouette, write_png
 from densecorr.rendering.cameras import look_at, project_points
+from flows.cli import main
 from flows.score_fields import FIELD_METRICS, FieldOptions, slice_figures
 
 SHARED = Path(os.environ.get("DENSECORR_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -309,6 +310,33 @@ def tss(folder: Path) -> tuple[Path, Path]:
     return folder / "gt", folder / "pred"
 
 
+def test_mirrored_pairs_are_scored_in_the_frame_of_the_mirrored_image(tmp_path: Path) -> None:
+    """Image B is A moved by (4, 1): in the mirrored B, of 50 columns, the partner of x is at 49 - (x + 4)."""
+    x = np.arange(40.0)[None, :].repeat(20, 0)
+    moved = np.stack([np.full_like(x, 4.0), np.full_like(x, 1.0)], axis=2)
+    into_mirrored = np.stack([49.0 - (x + 4.0) - x, np.full_like(x, 1.0)], axis=2)
+    for name, flag, flow in (("one", "0\n", moved), ("two", "1\n", into_mirrored)):
+        folder = tmp_path / "gt/cars" / name
+        folder.mkdir(parents=True)
+        write_flo(folder / "flow1.flo", flow)
+        (folder / "flip_gt.txt").write_text(flag)
+        (tmp_path / "right/cars" / name).mkdir(parents=True)
+        (tmp_path / "plain/cars" / name).mkdir(parents=True)
+        write_flo(tmp_path / "right/cars" / name / "flow1.flo", flow)
+        write_flo(tmp_path / "plain/cars" / name / "flow1.flo", moved)
+    scores = FIELD_METRICS["flow-pck"](tmp_path / "gt", tmp_path / "right", QUICK)
+    assert scores.figures["flow_pck_0.05_percent"] == 100.0
+    assert "1 of 2 fields are of pairs with one image mirrored" in scores.rule
+    plain = FIELD_METRICS["flow-pck"](tmp_path / "gt", tmp_path / "plain", QUICK)
+    by_flag = slice_figures(plain, "mirrored")
+    assert by_flag["no"]["flow_pck_0.05_percent"] == 100.0
+    # the plain flow is off by 49 - 2 (x + 4) in x: within 2 px for x = 20 (1 px) and 21 (-1 px)
+    assert_allclose(by_flag["yes"]["flow_pck_0.05_percent"], 100.0 * 2 / 40)
+    (tmp_path / "gt/cars/two/flip_gt.txt").write_text("maybe")
+    with pytest.raises(AnnotationError, match="0 or 1"):
+        FIELD_METRICS["flow-pck"](tmp_path / "gt", tmp_path / "right", QUICK)
+
+
 def test_flow_pck_over_the_foreground_of_both_directions(tmp_path: Path) -> None:
     gt, pred = tss(tmp_path)
     scores = FIELD_METRICS["flow-pck"](gt, pred, replace(QUICK, alphas=(0.05, 0.1)))
@@ -552,3 +580,74 @@ def test_coco_figures_come_through(tmp_path: Path) -> None:
     assert "no such objects for APs" in scores.rule
     with pytest.raises(AnnotationError, match="a segmentation"):
         FIELD_METRICS["segm"](gt, pred, QUICK)
+
+
+def coco_runs(folder: Path) -> list[str]:
+    """A truth of 20 images, results that find all objects, and results that find every other one."""
+    images = [{"id": n, "height": 100, "width": 100} for n in range(20)]
+    box = {"category_id": 1, "bbox": [10, 10, 40, 40]}
+    truth = [box | {"id": n, "image_id": n, "area": 1600, "iscrowd": 0} for n in range(20)]
+    categories = [{"id": 1, "name": "cat"}]
+    gt = write(folder / "gt.json", {"images": images, "annotations": truth, "categories": categories})
+    runs = []
+    for name, step in (("all", 1), ("half", 2)):
+        results = [box | {"image_id": n, "score": 0.5 + n / 100} for n in range(0, 20, step)]
+        pred = write(folder / f"{name}.json", results)
+        runs.append(str(folder / f"{name}_scores.json"))
+        words = ["--metric", "bbox", "--gt", str(gt), "--pred", str(pred), "--json", runs[-1]]
+        assert main(["score", *words, "--resamples", "100"]) == 0
+    return runs
+
+
+def test_coco_figures_have_intervals_and_are_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = coco_runs(tmp_path)
+    assert "(95 %: " in capsys.readouterr().out
+    every, half = (json.loads(Path(run).read_text()) for run in runs)
+    assert every["intervals"]["AP"]["low"] == pytest.approx(100.0)  # each image has all of its object
+    found = half["intervals"]["AR100"]
+    assert found["value"] == pytest.approx(50.0)
+    assert 20 < found["low"] < 50 < found["high"] < 80
+    assert set(half["intervals"]) == {n for n in half["intervals"] if n in half}
+    row = half["tables"]["category"][0]
+    assert (row["AP_low"], row["AP_high"]) == (
+        half["intervals"]["AP"]["low"],
+        half["intervals"]["AP"]["high"],
+    )
+    assert main(["score", "--compare", *runs, "--json", str(tmp_path / "d.json"), "--resamples", "100"]) == 0
+    said = json.loads((tmp_path / "d.json").read_text())["a_minus_b"]
+    assert set(said) == {
+        "AP",
+        "AP50",
+        "AP75",
+        "APm",
+        "AR1",
+        "AR10",
+        "AR100",
+        "ARm",
+    }  # no small or large object
+    assert said["AR100"]["value"] == pytest.approx(50.0)
+    assert 20 < said["AR100"]["low"] < said["AR100"]["high"] < 80
+    assert said["AR100"]["p"] == 0.0
+
+
+def test_calibration_errors_are_compared_but_not_with_other_bins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    correct = rng.random(200) < 0.6
+    gt = write(tmp_path / "gt.json", [{"id": n, "correct": bool(one)} for n, one in enumerate(correct)])
+    for name, value in (("good", 0.6), ("bad", 0.95)):
+        write(tmp_path / f"{name}.json", [{"id": n, "confidence": value} for n in range(200)])
+    runs = []
+    for name, n_bins in (("good", 15), ("bad", 15), ("bad", 5)):
+        runs.append(str(tmp_path / f"{name}_{n_bins}.json"))
+        words = ["--gt", str(gt), "--pred", str(tmp_path / f"{name}.json"), "--json", runs[-1]]
+        words += ["--n-bins", str(n_bins)]
+        assert main(["score", "--metric", "ece", *words, "--resamples", "0"]) == 0
+    assert main(["score", "--compare", *runs[:2], "--json", str(tmp_path / "d.json")]) == 0
+    said = json.loads((tmp_path / "d.json").read_text())["a_minus_b"]["ece_percent"]
+    assert said["high"] < 0
+    assert main(["score", "--compare", runs[0], runs[2]]) == 2
+    assert "the same n-bins in both runs" in capsys.readouterr().err

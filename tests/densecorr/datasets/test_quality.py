@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from densecorr.datasets.densepose import dp_to_xy
-from densecorr.datasets.keypoints import KeypointSet
+from densecorr.datasets.keypoints import KeypointSet, keypoint_set_of
 from densecorr.datasets.quality import (
     Finding,
     check_duplicates,
@@ -18,10 +18,10 @@ from densecorr.datasets.quality import (
     check_points,
     check_sides,
     check_views,
-    keypoint_set_of,
 )
 from densecorr.datasets.quality_geometry import box_iou, distance_to_mask, vertex_sides
-from densecorr.datasets.quality_report import draw_instance, findings_table, worst_findings
+from densecorr.datasets.quality_pictures import SIDES, Marks, beside, draw_instance
+from densecorr.datasets.quality_report import findings_table, worst_findings
 from densecorr.datasets.rendered import load_shape, write_world
 from densecorr.datasets.world_settings import WorldSettings
 from densecorr.images import decode_silhouette, encode_silhouette, write_png
@@ -215,7 +215,13 @@ def test_the_worst_come_first_and_pictures_show_the_box(rows: list[Row]) -> None
     image, instance, label = rows[0]
     silhouette = decode_silhouette(instance.silhouette or {}, image.height, image.width)
     xy = np.stack([label.x, label.y], axis=1).astype(np.float64)
-    picture = draw_instance(np.zeros((96, 96, 3), dtype=np.uint8), instance.xywh, silhouette, xy)
+    side = np.arange(len(xy)) % 3 - 1
+    marks = [Marks(xy, side), Marks(np.array([[5.0, 5.0]]), np.zeros(1, dtype=np.int64), crosses=True)]
+    black = np.zeros((96, 96, 3), dtype=np.uint8)
+    picture = draw_instance(black, instance.xywh, silhouette, marks)
     colors = set(map(tuple, picture.reshape(-1, 3).tolist()))
-    assert {(255, 170, 0), (0, 200, 255), (255, 40, 90)} <= colors
+    assert {(255, 170, 0), (0, 200, 255), *SIDES.values()} <= colors
     assert max(picture.shape) == 320
+    tiny = draw_instance(black, (40.0, 40.0, 4.0, 4.0))
+    assert (tiny.max(axis=2) > 0).sum() < 0.1 * tiny.shape[0] * tiny.shape[1]  # its surroundings are shown
+    assert beside(picture, tiny[:100]).shape == (320, picture.shape[1] + 6 + tiny.shape[1], 3)

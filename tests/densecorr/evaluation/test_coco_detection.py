@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from pycocotools import mask
 
 from densecorr.errors import AnnotationError, DatasetNotFoundError, EmptyInstanceError
-from densecorr.evaluation.coco_detection import read_coco_results, read_coco_truth, score_coco
+from densecorr.evaluation.coco_detection import NAMES, read_coco_results, read_coco_truth, score_coco
 
 SHARED = Path(os.environ.get("DENSECORR_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
 REAL = SHARED / "mmpose/coco/test_coco.json"
@@ -148,3 +148,70 @@ def test_annotations_that_do_not_fit(tmp_path: Path) -> None:
         read_coco_truth(write(tmp_path / "gt.json", {"images": [], "annotations": []}), "bbox")
     with pytest.raises(EmptyInstanceError, match="at least one annotation"):
         read_coco_truth(write(tmp_path / "gt.json", coco() | {"annotations": []}), "bbox")
+
+
+def crowded(n_images: int, seed: int, *, ties: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Objects of all sizes, crowds, and results that hit, miss and repeat; one category is never there."""
+    rng = np.random.default_rng(seed)
+    truth: dict[str, Any] = coco(n_images) | {"annotations": []}
+    truth["images"] = [{"id": 7 * one, "height": 400, "width": 400} for one in range(n_images)]
+    truth["categories"].append({"id": 3, "name": "unicorn"})
+    results = []
+    for image in truth["images"]:
+        for _ in range(rng.integers(0, 6)):
+            side = float(rng.choice([15, 50, 150]))
+            box = [*rng.uniform(0, 240, 2).tolist(), side, side * float(rng.uniform(0.5, 1))]
+            category = int(rng.integers(1, 3))
+            truth["annotations"].append(
+                {"id": len(truth["annotations"]), "image_id": image["id"], "category_id": category, "bbox": box,
+                 "area": box[2] * box[3], "iscrowd": int(rng.random() < 0.1)}
+            )  # fmt: skip
+            for _ in range(rng.integers(0, 4)):
+                score = float(rng.integers(3)) if ties else float(rng.random())
+                shifted = [*(np.array(box[:2]) + rng.normal(0, side / 8, 2)).tolist(), *box[2:]]
+                results.append(
+                    {"image_id": image["id"], "category_id": category, "bbox": shifted, "score": score}
+                )
+    return truth, results
+
+
+def copies(truth: dict[str, Any], results: list[dict[str, Any]], ids: list[int], counts: list[int]) -> Any:
+    """The data set in which each image stands as often as it was drawn."""
+    images, annotations, found = [], [], []
+    for image_id, count in zip(ids, counts, strict=True):
+        for _ in range(count):
+            new = len(images)
+            images.append({"id": new, "height": 400, "width": 400})
+            annotations += [a | {"image_id": new} for a in truth["annotations"] if a["image_id"] == image_id]
+            found += [r | {"image_id": new} for r in results if r["image_id"] == image_id]
+    annotations = [a | {"id": number} for number, a in enumerate(annotations)]
+    return truth | {"images": images, "annotations": annotations}, found
+
+
+def test_weighted_figures_are_the_evaluators_own_on_as_many_copies() -> None:
+    truth, results = crowded(12, seed=0)
+    found = score_coco(truth, results, "bbox")
+    rng = np.random.default_rng(1)
+    for counts in rng.multinomial(12, np.full(12, 1 / 12), size=8).tolist():
+        weighted = found.statistic(np.array([counts], dtype=np.float64))[0]
+        own = score_coco(*copies(truth, results, list(found.image_ids), counts), "bbox")
+        expected = [own.figures.get(name, np.nan) for name in NAMES]
+        expected += [
+            own.by_category.get(name, {}).get(figure, np.nan)
+            for name in found.categories
+            for figure in ("AP", "AP50")
+        ]
+        assert_allclose(weighted, expected, rtol=1e-9)
+    assert np.isnan(found.statistic(np.zeros((2, 12)))).all()
+
+
+def test_each_image_once_is_the_evaluators_figure_even_with_equal_scores() -> None:
+    found = score_coco(*crowded(15, seed=3, ties=True), "bbox")
+    once = found.statistic(np.ones((1, 15)))[0]
+    assert_allclose(once[:12], [found.figures.get(name, np.nan) for name in NAMES], rtol=1e-9)
+
+
+def test_no_result_is_a_hit() -> None:
+    found = score_coco(coco(), [result(0) | {"category_id": 2}], "bbox")
+    assert_allclose(found.statistic(np.ones((1, 4)))[0][:2], 0.0)
+    assert found.figures["AP"] == 0.0

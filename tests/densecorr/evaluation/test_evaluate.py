@@ -37,6 +37,9 @@ def truths(make_truth):
             f"w/{index}",
             category="cat" if index % 3 else "dog",
             visible_share=[0.3, 0.7, 0.95, None][index % 4],
+            area=[500.0, 5000.0, 50000.0][index % 3],
+            azimuth=[-100.0, 10.0, None, 179.0, 44.0, 45.0][index % 6],
+            source="human",
         )
         for index in range(12)
     ]
@@ -103,7 +106,7 @@ def test_figures_agree_with_the_table(results) -> None:
 
 def test_groups_partition_the_instances(results) -> None:
     result = results["close"]
-    for groups in (result.by_category, result.by_visibility):
+    for groups in (result.by_category, result.by_visibility, *result.by_slice.values()):
         assert sum(group.n_instances for group in groups.values()) == result.overall.n_instances == 12
         assert sum(group.n_points for group in groups.values()) == result.overall.n_points == 96
         weighted = sum(g.n_instances * g.figures["geodesic_error_228"].value for g in groups.values()) / 12
@@ -116,6 +119,39 @@ def test_groups_partition_the_instances(results) -> None:
     values = [group.figures["gps_ap"].value for group in result.by_category.values()]
     assert_allclose(result.category_mean["gps_ap"], np.mean(values))
     assert_allclose(result.overall.figures["gps_ap"].value, np.mean(values))  # COCO averages categories, too
+
+
+def test_slices_are_those_that_the_truths_tell_apart(results, truths) -> None:
+    result = results["close"]
+    counts = {
+        by: {name: group.n_instances for name, group in groups.items()}
+        for by, groups in result.by_slice.items()
+    }
+    assert counts == {
+        "size": {"small": 4, "medium": 4, "large": 4},
+        "viewpoint": {"front": 4, "left side": 2, "back": 2, "right side": 2, "unknown": 2},
+    }
+    assert list(counts["viewpoint"]) == ["front", "left side", "back", "right side", "unknown"]
+    assert result.omitted_slices == {"source": "the source of all is human"}
+    small = result.by_slice["size"]["small"].figures["geodesic_error_228"]
+    rows = result.columns["size"] == "small"
+    assert_allclose(small.value, result.columns["geodesic_error_228"][rows].mean())
+    assert small.low <= small.value <= small.high
+    assert result.columns["viewpoint"].tolist()[:3] == ["right side", "front", "unknown"]
+
+
+def test_slices_that_the_data_do_not_know_are_left_out_with_a_reason(
+    segment, make_truth, make_prediction
+) -> None:
+    some = [make_truth([3, 7], name) for name in "ab"]
+    methods = {"m": [make_prediction(truth) for truth in some]}
+    result = evaluate_methods(some, methods, segment.rows, segment, QUICK)["m"]
+    assert result.by_slice == {}
+    assert result.omitted_slices == {
+        "size": "the size of all is medium",
+        "viewpoint": "the data set does not know the viewpoint",
+        "source": "the data set does not know the source",
+    }
 
 
 def test_buckets_have_readable_names_and_lower_edges_inside() -> None:

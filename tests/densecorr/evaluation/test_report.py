@@ -53,7 +53,13 @@ class Page(HTMLParser):
 def results(segment, make_truth, make_prediction):
     rng = np.random.default_rng(0)
     truths = [
-        make_truth(rng.integers(0, 41, 6), f"i{k}", category=NASTY if k % 2 else "dog", visible_share=k / 8)
+        make_truth(
+            rng.integers(0, 41, 6),
+            f"i{k}",
+            category=NASTY if k % 2 else "dog",
+            visible_share=k / 8,
+            azimuth=90.0 * (k % 3),
+        )
         for k in range(8)
     ]
     methods = {
@@ -116,6 +122,9 @@ def test_every_part_is_there(full) -> None:
         "Worst cases",
         "By category",
         "By visibility",
+        "By viewpoint",
+        "left side",
+        "slices by size: the size of all is medium",
     ):
         assert part in text
     for part in (
