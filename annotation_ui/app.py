@@ -63,7 +63,12 @@ def import_fiftyone() -> Any:
 
 
 def open_app(
-    name: str, port: int = 5151, address: str = "127.0.0.1", wait: bool = True, browser: bool = False
+    name: str,
+    port: int = 5151,
+    address: str = "127.0.0.1",
+    wait: bool = True,
+    browser: bool = False,
+    panel: str | None = None,
 ) -> Any:
     """Serve the App on a data set that was exported before; with `wait`, until Ctrl-C.
 
@@ -73,6 +78,7 @@ def open_app(
         address: a loop-back address.
         wait: return only when the user stops it.
         browser: also open the user's browser.
+        panel: a plugin's panel to open beside the samples.
 
     Returns:
         the FiftyOne session; `close()` ends it.
@@ -90,7 +96,8 @@ def open_app(
             "Export it first: densecorr review open DATASET",
         )
     logging.getLogger("fiftyone").setLevel(logging.WARNING)  # its welcome text and port-forwarding hints
-    session = fo.launch_app(fo.load_dataset(name), port=port, address=address, remote=True)
+    spaces = None if panel is None else _with_panel(fo, panel)
+    session = fo.launch_app(fo.load_dataset(name), port=port, address=address, remote=True, spaces=spaces)
     try:
         check_loopback(port)
         url = f"http://{address}:{port}/datasets/{name}"
@@ -103,6 +110,13 @@ def open_app(
         session.close()
         raise
     return session
+
+
+def _with_panel(fo: Any, panel: str) -> Any:
+    """The App's layout with a panel as a second tab, in front."""
+    opened = fo.Panel(type=panel)
+    samples = fo.Panel(type="Samples", pinned=True)
+    return fo.Space(children=[samples, opened], active_child=opened.component_id)
 
 
 def _wait_for_the_user(session: Any) -> None:

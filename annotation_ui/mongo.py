@@ -68,6 +68,11 @@ def configured_uri() -> str | None:
         ) from error
 
 
+def running_uri() -> str | None:
+    """The server that is configured, or the mongod of ours that runs now; nothing is started."""
+    return configured_uri() or _running_uri(data_folder())
+
+
 def use_database(database: Database) -> None:
     """Point a FiftyOne that is imported later at this database; start the mongod if that is for us to do."""
     if database.kind == "program":

@@ -52,10 +52,14 @@ STAGES = (
         "flows.calibrate:STAGE",
         "learn which error to expect of a pseudo-label, where the truth is known",
     ),
+    Entry("select", "flows.select:STAGE", "choose which labels to review within so many minutes"),
+    Entry("collect", "flows.collect:STAGE", "wait for the review of what was selected, or simulate it"),
+    Entry("correct", "flows.correct:STAGE", "apply what reviewers decided to label sets, for training"),
     Entry("train", "flows.train:STAGE", "train a network on labels"),
     Entry(
         "evaluate", "flows.evaluate:STAGE", "score labels and models on annotated images; write the report"
     ),
+    Entry("review-gain", "flows.review_gain:STAGE", "how much error each reviewed minute bought"),
 )
 
 TOOLS = (

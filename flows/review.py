@@ -1,26 +1,29 @@
-"""`densecorr review`: look at a data set and its labels in FiftyOne."""
+"""`densecorr review`: look at a data set and its labels in FiftyOne, and decide about them in a panel there."""
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import OmitSubcommandPrefixes, Positional, subcommand
 
+from densecorr.errors import SettingsError
+
+from .review_assign import ReviewAssign
+from .review_export import ReviewExport
+from .review_import import ReviewImport
+from .review_open import FIRST_PORT, finish, free_port, prepare_desk, use_desk
+from .review_reconcile import ReviewReconcile
+from .review_status import ReviewStatus
+from .review_templates import find_colors
 from .session import Session, say
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from storage.artifacts import Store
-    from storage.lineage import LineageNode
-    from storage.manifest import Manifest
 
 
 @dataclass(frozen=True)
 class ReviewOpen:
-    """Browse a data set with its labels in FiftyOne, on this machine, until Ctrl-C."""
+    """Browse a data set with its labels in FiftyOne, on this machine, until Ctrl-C; with --reviewer, review it."""
 
     dataset: Positional[str]
     """The data set: an id, its first digits, or a tag."""
@@ -30,8 +33,14 @@ class ReviewOpen:
     """Template artifacts to colour the points with; by default those the labels were made with."""
     name: str | None = None
     """Name of the FiftyOne data set; by default densecorr-<first digits of the data set's id>."""
-    port: int = 5151
-    """Port of the App on 127.0.0.1."""
+    reviewer: str | None = None
+    """Your name: opens the review panel on the label set named, or the data set's own; one App a reviewer."""
+    opinion: str | None = None
+    """With --reviewer: a label artifact, such as the trained model's, to suggest corrections from."""
+    order: Path | None = None
+    """With --reviewer: a file of instance ids to go through, one a line; by default your share (`review assign`)."""
+    port: int | None = None
+    """Port of the App on 127.0.0.1; 5151, with --reviewer the first free one from there on."""
     overlays: tuple[Literal["colors", "iuv", "error"], ...] = ()
     """Also paint each silhouette like its nearest labelled point: its colour, chart position or expected error."""
     browser: bool = False
@@ -60,7 +69,13 @@ class ReviewRemove:
 
 
 Review = OmitSubcommandPrefixes[
-    Annotated[ReviewOpen, subcommand("open")] | Annotated[ReviewRemove, subcommand("remove")]
+    Annotated[ReviewOpen, subcommand("open")]
+    | Annotated[ReviewStatus, subcommand("status")]
+    | Annotated[ReviewAssign, subcommand("assign")]
+    | Annotated[ReviewReconcile, subcommand("reconcile")]
+    | Annotated[ReviewExport, subcommand("export")]
+    | Annotated[ReviewImport, subcommand("import")]
+    | Annotated[ReviewRemove, subcommand("remove")]
 ]
 
 
@@ -70,74 +85,50 @@ def main(command: ReviewOpen, store: "Store") -> None:
     Raises:
         ArtifactError: the store holds no such data set, labels or template.
         DependencyError: no MongoDB for FiftyOne.
-        SettingsError: the port is in use, or the name belongs to another FiftyOne data set.
+        SettingsError: the port is in use, the name belongs to another FiftyOne data set, or an option of a
+            review without a reviewer.
     """
     from annotation_ui.app import check_address, import_fiftyone, open_app
+    from annotation_ui.plugins import PANEL
     from annotation_ui.samples import export_dataset
 
     from .progress import StageProgress
 
+    if command.reviewer is None and (command.opinion or command.order):
+        raise SettingsError("--reviewer with --opinion and --order", "none", "Add --reviewer NAME.")
     dataset_id = store.resolve(command.dataset)
     label_ids = [store.resolve(text) for text in command.labels]
+    port = command.port or (FIRST_PORT if command.reviewer is None else free_port())
     if not command.export_only:
-        check_address("127.0.0.1", command.port)
-    colors = find_colors(store, [dataset_id, *label_ids], command.templates)
+        check_address("127.0.0.1", port)
+    name = command.name or f"densecorr-{dataset_id[:8]}"
+    shown = label_ids
+    if command.reviewer is not None:
+        opinion = None if command.opinion is None else store.resolve(command.opinion)
+        desk = prepare_desk(
+            store, dataset_id, name, command.reviewer, label_ids, opinion, command.templates, command.order
+        )
+        tags = store.tags()
+        use_desk(
+            replace(desk, tags=tuple(text for text in (command.dataset, *command.labels) if text in tags))
+        )
+        shown = label_ids if opinion is None or opinion in label_ids else [*label_ids, opinion]
+    colors = find_colors(store, [dataset_id, *shown], command.templates)
     say("starting FiftyOne")
     import_fiftyone()
-    name = command.name or f"densecorr-{dataset_id[:8]}"
     with StageProgress("review") as progress:
-        folders = [store.path(label_id) for label_id in label_ids]
+        folders = [store.path(label_id) for label_id in shown]
         summary = export_dataset(
             store.path(dataset_id), folders, colors, name, overlays=command.overlays, progress=progress
         )
     say(str(summary))
-    if not command.export_only:
-        open_app(name, command.port, browser=command.browser)
-
-
-def find_colors(
-    store: "Store", artifacts: Sequence[str], templates: Sequence[str]
-) -> dict[str, "np.ndarray"]:
-    """Vertex colours of the templates that these artifacts' labels name, by template id.
-
-    Looked for among the named templates, then those the artifacts were made from, then the store's, newest
-    first.
-    """
-    from densecorr.templates import read_template, template_colors
-    from storage.tables import read_table
-
-    wanted: set[str] = set()
-    for artifact in artifacts:
-        table = read_table(store.path(artifact) / "labels.parquet", "labels", columns=["template_id"])
-        wanted.update(table["template_id"].unique().to_pylist())
-    colors = {}
-    for folder in _template_folders(store, artifacts, templates):
-        if wanted <= colors.keys():
-            break
-        template_id = json.loads((folder / "template.json").read_text(encoding="utf-8"))["template_id"]
-        if template_id in wanted and template_id not in colors:
-            colors[template_id] = template_colors(read_template(folder).V)
-    return colors
-
-
-def _template_folders(store: "Store", artifacts: Sequence[str], templates: Sequence[str]) -> Iterator[Path]:
-    for text in templates:
-        yield store.path(store.resolve(text))
-    for artifact in artifacts:
-        for node in _nodes(store.lineage(artifact)):
-            if node.stage is not None and not node.missing and _is_template(store.manifest(node.key)):
-                yield store.path(node.key)
-    for manifest in sorted(store.list(), key=lambda one: one.created, reverse=True):
-        if _is_template(manifest):
-            yield store.path(manifest.artifact_id)
-
-
-def _is_template(manifest: "Manifest") -> bool:
-    """Whether an artifact is a template, whatever stage of whoever's made it."""
-    return any(file.path == "template.json" for file in manifest.files)
-
-
-def _nodes(node: "LineageNode") -> Iterator["LineageNode"]:
-    yield node
-    for below in node.inputs:
-        yield from _nodes(below)
+    if command.export_only:
+        return
+    if command.reviewer is None:
+        open_app(name, port, browser=command.browser)
+        return
+    say(f"{command.reviewer} reviews in the App's tab 'Review'")
+    try:
+        open_app(name, port, browser=command.browser, panel=PANEL)
+    finally:
+        finish(store, dataset_id, command.reviewer)

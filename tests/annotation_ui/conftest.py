@@ -1,14 +1,20 @@
 import importlib
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from annotation_ui.app import import_fiftyone
+from annotation_ui.desk import Desk
+from annotation_ui.desk_settings import DeskSettings
+from storage.artifacts import Store
+from tests.annotation_ui.review_world import make_world
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +46,24 @@ def fiftyone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield module
         client = importlib.import_module("fiftyone.core.odm").get_db_client()
         client.drop_database(os.environ["FIFTYONE_DATABASE_NAME"])
+
+
+@pytest.fixture(scope="module")
+def template_world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DeskSettings]:
+    folder = tmp_path_factory.mktemp("world") / "store"
+    _, settings = make_world(folder)
+    return folder, settings
+
+
+@pytest.fixture
+def world(template_world: tuple[Path, DeskSettings], tmp_path: Path) -> tuple[Store, DeskSettings]:
+    """A store of its own for each test: five balls, twelve points each."""
+    shutil.copytree(template_world[0], tmp_path / "store")
+    return Store(tmp_path / "store"), replace(template_world[1], store=str(tmp_path / "store"))
+
+
+@pytest.fixture
+def desk(world: tuple[Store, DeskSettings]) -> Iterator[Desk]:
+    desk = Desk(world[1])
+    yield desk
+    desk.close()

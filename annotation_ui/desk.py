@@ -1,0 +1,242 @@
+"""The desk: one reviewer at one data set. What the panel asks for and sends goes through its methods.
+
+They are the operators of docs/review-protocol.md: JSON-able values in and out, errors as exceptions (the plugin turns
+them into answers). FiftyOne calls them from several threads.
+"""
+
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from densecorr.errors import SettingsError
+from densecorr.records import Decision, LabelRecord
+from densecorr.review.state import ReviewState, replay
+from storage.artifacts import Store
+
+from .desk_act import make_decision
+from .desk_data import DeskData
+from .desk_errors import DeskError, error_answer
+from .desk_instance import describe_acts, describe_points, picture, undone_ids
+from .desk_leases import DeskLeases
+from .desk_news import DeskNews
+from .desk_record import DeskRecord, progress_of, verdict_of
+from .desk_settings import DeskSettings
+from .desk_suggest import ask_neighbours, gather_evidence, suggest
+from .desk_template import describe_template, distances_from, encode_array, likeness
+from .leases import Leases, MemoryLeases
+
+VERSION = 1  # of the protocol
+REASONS = (
+    "left and right swapped",
+    "many points wrong",
+    "wrong object",
+    "outline wrong",
+    "too small or blurred",
+    "mostly hidden",
+    "other",
+)
+_PICTURES = 64  # kept, so that what was preloaded is not made again
+
+
+class Desk:
+    """One reviewer at one data set; `close` gives back the leases and brings the decisions table up to date."""
+
+    def __init__(self, settings: DeskSettings, leases: Leases | None = None) -> None:
+        store = Store(settings.store)
+        self._settings = settings
+        self._leases = DeskLeases(MemoryLeases() if leases is None else leases, settings.reviewer)
+        self._news = DeskNews(store, settings.tags, (settings.dataset, settings.labels))
+        self._data = DeskData(settings, store)
+        self._record = DeskRecord(store, settings.dataset, settings.reviewer)
+        self._columns = self._data.columns()
+        self._picture = lru_cache(_PICTURES)(lambda key: picture(self._data.instance(key)))
+        self._acting = threading.RLock()
+        labels = zip(self._data.instance_ids, self._data.label_ids(), strict=True)
+        self._verdicts = {key: verdict_of(self._record.of(key, label_id)) for key, label_id in labels}
+
+    def review_open(self, version: int) -> dict[str, Any]:
+        """All that does not change while the panel is open, and the queue.
+
+        Raises:
+            DeskError: the panel speaks another version (`version`).
+        """
+        if version != VERSION:
+            raise DeskError(
+                "version",
+                f"a panel that speaks version {VERSION}",
+                f"version {version}",
+                "Start the App again with densecorr review open, and reload the page.",
+            )
+        settings = self._settings
+        return {
+            "version": VERSION,
+            "reviewer": settings.reviewer,
+            "dataset": {"id": settings.dataset, "name": settings.name},
+            "template": describe_template(self._data.template),
+            "reasons": list(REASONS),
+            "gold": bool(settings.gold),
+        } | self.review_queue()
+
+    def review_queue(self) -> dict[str, Any]:
+        """The queue with verdicts and leases as they are now, and the progress."""
+        holders = {key: lease.reviewer for key, lease in self._leases.held().items()}
+        rows = zip(self._data.instance_ids, self._columns, strict=True)
+        queue = [
+            {
+                "instance_id": key,
+                "image_id": image_id,
+                "category": category,
+                "verdict": self._verdicts[key],
+                "rank": rank,
+                "leased_by": holders.get(key),
+                "mine": holders.get(key) == self._settings.reviewer,
+            }
+            for rank, (key, (image_id, category)) in enumerate(rows)
+        ]
+        return {"queue": queue, "progress": progress_of(self._verdicts.values(), self._record.seconds)}
+
+    def review_instance(self, instance_id: str, lease: bool) -> dict[str, Any]:
+        """One instance as it is now; `lease` takes it, without it is loaded ahead.
+
+        Raises:
+            DeskError: it is gone (`stale`) or its labels are of another template (`template`).
+            ImageError: its image cannot be read.
+        """
+        label = self._data.label(instance_id)
+        found = self._data.instance(instance_id)
+        decisions = self._decisions(instance_id, label.label_id)
+        state = replay(label, decisions)
+        return {
+            "instance_id": instance_id,
+            "image_id": found.image.image_id,
+            "category": found.instance.category,
+            "revision": self._data.revision(instance_id),
+            "label": {
+                "label_id": label.label_id,
+                "source": label.source,
+                "producer": label.producer,
+                "template_id": label.template_id,
+            },
+            **self._picture(instance_id),
+            "points": describe_points(label, state),
+            "verdict": state.verdict,
+            "regions": state.regions,
+            "parts": state.parts,
+            "acts": describe_acts(decisions, undone_ids(decisions)),
+            "lease": self._leases.take(instance_id)[0] if lease else self._leases.seen(instance_id),
+            "seconds": self._record.seconds_on(instance_id),
+        }
+
+    def review_act(self, act: Mapping[str, Any]) -> dict[str, Any]:
+        """Store an act; once this answers, it is on the disk.
+
+        Beside `decision_id` there may be an `error`: the leases cannot be reached (`database`), or what this desk is
+        about was replaced since it was opened (`stale`).
+
+        Raises:
+            DeskError: the labels are others now (`stale`, `template`), someone else holds the instance
+                (`lease`), or the act could not be stored (`storage`).
+            AnnotationError: an act that could not be replayed.
+        """
+        key = str(act.get("instance_id"))
+        label = self._data.check_seen(key, str(act.get("label_id")), str(act.get("revision")))
+        with self._acting:
+            lease, away = self._leases.take(key)
+            if not lease["mine"]:
+                raise DeskError(
+                    "lease",
+                    f"an instance that nobody else works on, '{key}'",
+                    f"one that {lease['reviewer']} holds until {lease['until']}",
+                    "Go on with the next one; this act was not stored.",
+                )
+            decision = make_decision(
+                act,
+                label,
+                self._decisions(key, label.label_id),
+                self._settings.dataset,
+                self._settings.reviewer,
+                len(self._data.template.V),
+            )
+            self._record.add(decision)
+            verdict = verdict_of(self._record.of(key, label.label_id))
+            if key in self._verdicts:
+                self._verdicts[key] = verdict
+        notice = away or self._news.check()
+        return {
+            "decision_id": decision.decision_id,
+            "verdict": verdict,
+            "progress": progress_of(self._verdicts.values(), self._record.seconds),
+            "lease": lease,
+        } | ({} if notice is None else error_answer(notice))
+
+    def review_release(self, instance_id: str) -> dict[str, Any]:
+        """Let others have an instance."""
+        self._leases.release(instance_id)
+        return {}
+
+    def review_similarity(self, instance_id: str, x: float, y: float, vertex: int) -> dict[str, Any]:
+        """How alike each vertex is to one, or, where that is -1, to what the neighbours put at (x, y)."""
+        template = self._data.template
+        if not -1 <= vertex < len(template.V):
+            raise SettingsError(f"a vertex in [-1, {len(template.V)})", str(vertex), "Reload the panel.")
+        if vertex < 0:
+            label, state = self._state(instance_id)
+            guess = ask_neighbours(template, gather_evidence(label, state), np.array([x, y]))
+            if guess is None:
+                return {"kind": "geodesic", "values": encode_array(np.zeros(len(template.V)), "u1")}
+            vertex = guess[0]
+        values = likeness(distances_from(template, vertex))
+        return {"kind": "geodesic", "values": encode_array(values, "u1")}
+
+    def review_suggest(self, instance_id: str, point_id: int | None) -> dict[str, Any]:
+        """Suggestions for a point; for all points only those that would move them by more than a little."""
+        label, state = self._state(instance_id)
+        if point_id is not None and point_id not in state.points:
+            raise SettingsError(f"a point of '{instance_id}'", str(point_id), "Load the instance again.")
+        opinion = self._data.opinion(instance_id)
+        return {"suggestions": suggest(self._data.template, label, state, opinion, point_id)}
+
+    def review_history(self, limit: int) -> dict[str, Any]:
+        """One's last acts, newest first."""
+        with self._acting:
+            acts = self._record.newest(max(0, int(limit)))
+            undone = {key for act in acts for key in undone_ids(self._record.all_of(act.instance_id))}
+        return {
+            "acts": [
+                {
+                    "decision_id": act.decision_id,
+                    "instance_id": act.instance_id,
+                    "action": act.action,
+                    "point_id": act.point_id,
+                    "time": act.time.isoformat(),
+                    "undone": act.decision_id in undone,
+                }
+                for act in acts
+            ]
+        }
+
+    def review_guide(self) -> dict[str, Any]:
+        """The guideline page."""
+        return {"html": files("annotation_ui").joinpath("desk_guide.html").read_text(encoding="utf-8")}
+
+    def warm_up(self) -> None:
+        """Do now what would make the first answers slow: geodesics, the database's first connection."""
+        self._leases.held()
+        distances_from(self._data.template, 0)
+
+    def close(self) -> None:
+        """Give back the leases, bring the decisions table up to date, close the journal."""
+        self._leases.release(None)
+        self._record.close()
+
+    def _decisions(self, instance_id: str, label_id: str) -> list[Decision]:
+        with self._acting:
+            return self._record.of(instance_id, label_id)
+
+    def _state(self, instance_id: str) -> tuple[LabelRecord, ReviewState]:
+        label = self._data.label(instance_id)
+        return label, replay(label, self._decisions(instance_id, label.label_id))

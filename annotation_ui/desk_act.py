@@ -1,0 +1,117 @@
+"""An act as the panel sends it, made a decision."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from densecorr.errors import AnnotationError
+from densecorr.records import Decision, LabelRecord
+from densecorr.review.acts import check_decision, new_decision_id
+from densecorr.review.state import ReviewState, replay
+
+from .desk_errors import DeskError
+
+_KEYS = ("action", "point_id", "undoes", "after", "reason", "seconds")
+
+
+def make_decision(
+    act: Mapping[str, Any],
+    label: LabelRecord,
+    decisions: Sequence[Decision],
+    dataset_id: str,
+    reviewer: str,
+    n_vertices: int,
+) -> Decision:
+    """Check an act and turn it into a decision; `before` is what holds here, whatever the panel thought.
+
+    Args:
+        act: the object `act` of docs/review-protocol.md.
+        label: the label set it is about.
+        decisions: the reviewer's earlier ones on it.
+        dataset_id: of the data set.
+        reviewer: who acted.
+        n_vertices: of the template.
+
+    Raises:
+        AnnotationError: an act that could not be replayed.
+    """
+    try:
+        given = {key: act.get(key) for key in _KEYS}
+        decision = Decision(
+            decision_id=new_decision_id(),
+            dataset_id=dataset_id,
+            instance_id=label.instance_id,
+            label_id=label.label_id,
+            template_id=label.template_id,
+            producer=label.producer,
+            action=str(given["action"]),
+            reviewer=reviewer,
+            time=datetime.now(UTC),
+            seconds=float(given["seconds"] or 0.0),
+            point_id=None if given["point_id"] is None else int(given["point_id"]),
+            undoes=given["undoes"],
+            after=given["after"] or {},
+            reason=given["reason"] or None,
+        )
+        if decision.undoes is None:
+            decision = replace(decision, before=_excerpt(replay(label, decisions), decision.after))
+        else:
+            decision = _undo(decision, label, decisions)
+        check_decision(decision, n_vertices)
+        _check_numbers(decision.after)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise _refused("an act as in docs/review-protocol.md", f"{error}") from error
+    return decision
+
+
+def _undo(decision: Decision, label: LabelRecord, decisions: Sequence[Decision]) -> Decision:
+    """An undo with what it changes, found by replaying with and without it."""
+    undone = next((act for act in decisions if act.decision_id == decision.undoes), None)
+    if undone is None:
+        raise DeskError(
+            "input",
+            "the id of an own act on this instance to undo",
+            repr(decision.undoes),
+            "Load the instance again.",
+        )
+    keys = undone.after
+    before = _excerpt(replay(label, decisions), keys)
+    after = _excerpt(replay(label, [*decisions, decision]), keys)
+    return replace(decision, before=before, after=after)
+
+
+def _excerpt(state: ReviewState, keys: Mapping[str, Any]) -> dict[str, Any]:
+    """The patch that leads to a state, for the keys of another patch."""
+    patch: dict[str, Any] = {}
+    if "points" in keys:
+        patch["points"] = {
+            key: None if int(key) not in state.points else asdict(state.points[int(key)])
+            for key in keys["points"]
+        }
+    if "verdict" in keys:
+        patch["verdict"] = state.verdict
+    if "regions" in keys:
+        patch["regions"] = state.regions
+    if "parts" in keys:
+        patch["parts"] = {name: state.parts.get(name) for name in keys["parts"]}
+    return patch
+
+
+def _check_numbers(patch: Mapping[str, Any]) -> None:
+    """Refuse positions that are no numbers, and polygons that are none."""
+    for point in patch.get("points", {}).values():
+        if point is not None and not (math.isfinite(point["x"]) and math.isfinite(point["y"])):
+            raise _refused("finite positions", f"{point}")
+    polygons = [
+        *patch.get("regions", []),
+        *(p for part in patch.get("parts", {}).values() for p in part or []),
+    ]
+    for polygon in polygons:
+        if len(polygon) < 6 or len(polygon) % 2 or not all(math.isfinite(value) for value in polygon):
+            raise _refused("polygons of three or more points as x, y, x, y, ...", f"{polygon}"[:80])
+
+
+def _refused(expected: str, received: str) -> AnnotationError:
+    return AnnotationError(expected, received, "The act was not stored; reload the panel and try again.")

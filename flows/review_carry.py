@@ -1,0 +1,159 @@
+"""Which decisions on earlier label sets hold for the present ones: those on the same points of the same instance."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from densecorr.errors import ArtifactError
+from densecorr.records import Decision, LabelRecord
+from densecorr.review.acts import new_decision_id
+from densecorr.review.state import effective, initial_state
+
+if TYPE_CHECKING:
+    from storage.artifacts import Store
+
+_MARK = "carried over from "  # how a reason begins that names the decision it repeats
+
+
+@dataclass(frozen=True)
+class Outdated:
+    """One reviewer's acts that count on a label set that is not the present one, and what becomes of them."""
+
+    reviewer: str
+    instance_id: str
+    acts: tuple[Decision, ...]
+    outcome: Literal["holds", "carried", "lost"]
+    reason: str
+    label: LabelRecord | None  # the present one
+
+
+def find_outdated(store: "Store", dataset_id: str, labels: str | None) -> list[Outdated]:
+    """Every reviewer's decisions on other label sets of this data set, or on the same instances of other data sets.
+
+    Args:
+        store: where everything is.
+        dataset_id: the data set as it is now.
+        labels: the labels that are judged now; None: its own.
+    """
+    from storage.datasets import read_labels
+    from storage.decisions import read_decisions
+    from storage.tables import read_table
+
+    folder = store.path(dataset_id)
+    instances = set(
+        read_table(folder / "instances.parquet", "instances", ["instance_id"])["instance_id"].to_pylist()
+    )
+    present = read_labels(folder if labels is None else store.path(labels))
+    current: dict[tuple[str, str], list[Decision]] = defaultdict(list)
+    old: dict[tuple[str, str, str, str], list[Decision]] = defaultdict(list)
+    for act in read_decisions(store):
+        label = present.get(act.instance_id)
+        if act.dataset_id == dataset_id and label is not None and label.label_id == act.label_id:
+            current[act.reviewer, act.instance_id].append(act)
+        else:
+            old[act.reviewer, act.dataset_id, act.instance_id, act.label_id].append(act)
+    kept = {key: acts for key, acts in old.items() if key[1] == dataset_id or key[2] in instances}
+    earlier = _earlier_labels(store, {(key[1], key[3]) for key in kept})
+    found = []
+    for (reviewer, of_dataset, instance_id, label_id), acts in sorted(kept.items()):
+        counting = tuple(effective(acts))
+        label, own = present.get(instance_id), current[reviewer, instance_id]
+        if instance_id not in instances:
+            outcome, reason = "lost", "the instance is not in the data set any more"
+        else:
+            before = earlier.get((of_dataset, label_id))
+            outcome, reason = _judge(counting, label, before, own)
+        found.append(Outdated(reviewer, instance_id, counting, outcome, reason, label))
+    return found
+
+
+def _judge(
+    acts: Sequence[Decision],
+    label: LabelRecord | None,
+    before: LabelRecord | None,
+    own: Sequence[Decision],
+) -> tuple[Literal["holds", "carried", "lost"], str]:
+    """What becomes of acts on the label set `before`, given the present one and the reviewer's acts on that."""
+    if label is None:
+        return "lost", "the instance has no labels now"
+    if acts and acts[0].template_id != label.template_id:
+        return "lost", f"the template was {acts[0].template_id} and is {label.template_id}"
+    if any(act.reason is not None and act.reason.startswith(_MARK) for act in own):
+        return "carried", "carried over before"
+    if own:
+        return "lost", "the reviewer judged the new labels already"
+    if not acts:
+        return "lost", "every act was undone"
+    if before is None:
+        return "lost", "the old labels are not in the store any more"
+    differing = differing_points(before, label)
+    if differing:
+        return "lost", f"{differing} of {len(label.x)} points are others now"
+    return "holds", "the same points"
+
+
+def differing_points(before: LabelRecord, now: LabelRecord) -> int:
+    """How many points of two label sets are not in both, the same in place, vertex and visibility."""
+    one, other = initial_state(before).points, initial_state(now).points
+    return sum(one.get(key) != other.get(key) for key in one.keys() | other.keys())
+
+
+def carry_over(outdated: Outdated, dataset_id: str) -> list[Decision]:
+    """The acts as new decisions on the present label set; the reason names the old ones.
+
+    The time spent is counted once: a data set's own acts are repeated without theirs.
+    """
+    label = outdated.label
+    if label is None:
+        return []
+    return [
+        replace(
+            act,
+            decision_id=new_decision_id(),
+            dataset_id=dataset_id,
+            label_id=label.label_id,
+            producer=label.producer,
+            seconds=0.0 if act.dataset_id == dataset_id else act.seconds,
+            reason=f"{_MARK}{act.decision_id}" + (f": {act.reason}" if act.reason else ""),
+        )
+        for act in outdated.acts
+    ]
+
+
+def _earlier_labels(
+    store: "Store", wanted: Iterable[tuple[str, str]]
+) -> Mapping[tuple[str, str], LabelRecord]:
+    """Label sets by data set and label id, from the data sets themselves, else from any label artifact."""
+    left, found = set(wanted), {}
+    for artifact_id, path in _label_tables(store, {dataset_id for dataset_id, _ in left}):
+        if not left:
+            break
+        named = {label_id for dataset_id, label_id in left if artifact_id in (None, dataset_id)}
+        records = {record.label_id: record for record in _read(path, named)}
+        hits = {key for key in left if key[1] in records and artifact_id in (None, key[0])}
+        found |= {key: records[key[1]] for key in hits}
+        left -= hits
+    return found
+
+
+def _label_tables(store: "Store", datasets: set[str]) -> Iterator[tuple[str | None, Path]]:
+    """Tables of labels: each data set's own with its id, then those of all other artifacts, newest first."""
+    manifests = sorted(store.list(), key=lambda one: one.created, reverse=True)
+    ours = [one for one in manifests if any(file.path == "labels.parquet" for file in one.files)]
+    for manifest in sorted(ours, key=lambda one: one.artifact_id not in datasets):
+        try:
+            path = store.path(manifest.artifact_id) / "labels.parquet"
+        except ArtifactError:
+            continue  # damaged: `store verify` says so
+        yield (manifest.artifact_id if manifest.artifact_id in datasets else None), path
+
+
+def _read(path: Path, label_ids: set[str]) -> list[LabelRecord]:
+    from storage.tables import read_table, table_to_records
+
+    if not label_ids:
+        return []
+    table = read_table(path, "labels", filters=[("label_id", "in", sorted(label_ids))])
+    return table_to_records("labels", table)

@@ -1,0 +1,107 @@
+"""Label sets of a data set as other annotation tools hold them, and what was done there as acts of a reviewer."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from densecorr.errors import AnnotationError
+
+if TYPE_CHECKING:
+    from densecorr.records import Decision, LabelRecord
+    from densecorr.review.interchange import ToolImage, ToolInstance
+    from densecorr.review.interchange.changes import Importer
+    from storage.datasets import DatasetInstance
+
+MIN_IOU = 0.5  # of boxes, for an object whose id the tool lost
+
+
+def tool_images(
+    instances: "Sequence[DatasetInstance]", labels: "Mapping[str, LabelRecord]"
+) -> "list[ToolImage]":
+    """The labelled instances as a tool holds them: images in the data set's order, only those with a label set."""
+    from densecorr.datasets.outlines import outline_polygons
+    from densecorr.review.interchange import ToolImage, ToolInstance, ToolPoint
+    from densecorr.review.state import initial_state
+
+    images = {one.image.image_id: one.image for one in instances if one.instance.instance_id in labels}
+    objects: dict[str, list[ToolInstance]] = {image_id: [] for image_id in images}
+    for one in instances:
+        label = labels.get(one.instance.instance_id)
+        if label is None:
+            continue
+        state = initial_state(label)
+        silhouette = one.silhouette()
+        objects[one.image.image_id].append(
+            ToolInstance(
+                one.instance.category,
+                tuple(ToolPoint(p.x, p.y, p.vertex, p.visible, i) for i, p in state.points.items()),
+                one.instance.instance_id,
+                one.instance.xywh,
+                () if silhouette is None else outline_polygons(silhouette),
+            )
+        )
+    return [
+        ToolImage(image.uri, image.width, image.height, tuple(objects[image_id]))
+        for image_id, image in images.items()
+    ]
+
+
+@dataclass
+class Imported:
+    """The acts that a tool's file comes to, and the objects that could not be told."""
+
+    decisions: "list[Decision]" = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+
+def imported_decisions(
+    found: "Iterable[ToolImage]",
+    instances: "Sequence[DatasetInstance]",
+    labels: "Mapping[str, LabelRecord]",
+    importer: "Importer",
+) -> Imported:
+    """The acts of a tool's file; an object without an id is the one of its image and category that its box fits best.
+
+    Raises:
+        AnnotationError: a vertex the template does not have, a point id twice, one object twice.
+    """
+    by_id = {one.instance.instance_id: one for one in instances}
+    by_image: dict[str, list[DatasetInstance]] = {}
+    for one in instances:
+        by_image.setdefault(one.image.uri, []).append(one)
+    by_name = {uri.rpartition("/")[2]: uri for uri in by_image}  # tools tend to drop folders
+    unique = len(by_name) == len(by_image)
+    result = Imported()
+    seen: set[str] = set()
+    for image in found:
+        uri = (
+            image.name if image.name in by_image or not unique else by_name.get(image.name.rpartition("/")[2])
+        )
+        for instance in image.instances:
+            known = by_id.get(instance.instance_id or "") or _by_box(instance, by_image.get(uri or "", []))
+            label = None if known is None else labels.get(known.instance.instance_id)
+            if label is None:
+                result.unknown.append(f"{image.name}: {instance.instance_id or instance.category}")
+                continue
+            if label.instance_id in seen:
+                raise AnnotationError(
+                    "each object once", f"{label.instance_id} twice", "Delete the copy in the tool."
+                )
+            seen.add(label.instance_id)
+            result.decisions += importer.decisions(label, instance)
+    return result
+
+
+def _by_box(instance: "ToolInstance", candidates: "Sequence[DatasetInstance]") -> "DatasetInstance | None":
+    from pycocotools import mask as coco_mask
+
+    same = [one for one in candidates if one.instance.category == instance.category]
+    if not same or instance.xywh is None:
+        return None
+    boxes: Any = [list(one.instance.xywh) for one in same]  # its stub knows masks only
+    own: Any = [list(instance.xywh)]
+    boxes: Any = [list(one.instance.xywh) for one in same]  # pycocotools' stub knows masks only
+    own: Any = [list(instance.xywh)]
+    overlap = coco_mask.iou(own, boxes, [0] * len(same))[0]
+    best = int(overlap.argmax())
+    return same[best] if overlap[best] >= MIN_IOU else None

@@ -1,0 +1,111 @@
+"""An App for one reviewer: the desk's settings, the plugin, a port of its own."""
+
+import hashlib
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from annotation_ui.desk_settings import VARIABLE, DeskSettings, write_settings
+from densecorr.errors import SettingsError
+
+from .review_orders import read_order
+from .review_templates import find_template
+from .session import say, state_folder
+
+if TYPE_CHECKING:
+    from storage.artifacts import Store
+
+FIRST_PORT = 5151
+
+
+def free_port(first: int = FIRST_PORT) -> int:
+    """The first free TCP port of 127.0.0.1 from `first` on.
+
+    Raises:
+        SettingsError: none of a hundred is.
+    """
+    for port in range(first, first + 100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise SettingsError(f"a free port from {first} on", "none of 100", "Name one with --port.")
+
+
+def prepare_desk(
+    store: "Store",
+    dataset_id: str,
+    name: str,
+    reviewer: str,
+    labels: Sequence[str],
+    opinion: str | None,
+    templates: Sequence[str],
+    order: Path | None,
+) -> DeskSettings:
+    """The settings of a reviewer's desk; refuses here what would fail in the App.
+
+    Args:
+        store: where everything is.
+        dataset_id: the data set.
+        name: what to call it.
+        reviewer: who; letters, digits, '.', '_', '-', '@'.
+        labels: ids of the labels to judge: one, or none for the data set's own.
+        opinion: id of labels to suggest from.
+        templates: ids of templates to look among first.
+        order: a file of instance ids; None: the reviewer's share, if `review assign` made one.
+
+    Raises:
+        SettingsError: several labels, a name that cannot be a reviewer's, an order that is none.
+        ArtifactError: no template for the labels.
+    """
+    from storage.journal import check_reviewer
+
+    check_reviewer(reviewer)
+    if len(labels) > 1:
+        raise SettingsError(
+            "one label artifact to judge",
+            f"{len(labels)}",
+            "Name one with --labels; others can be browsed without --reviewer.",
+        )
+    chosen = next(iter(labels), None)
+    settings = DeskSettings(
+        store=store.place.uri,
+        dataset=dataset_id,
+        name=name,
+        reviewer=reviewer,
+        template=find_template(store, chosen or dataset_id, [chosen or dataset_id, dataset_id], templates),
+        labels=chosen,
+        opinion=opinion,
+    )
+    share = read_order(store, dataset_id, reviewer, order)
+    return settings if share is None else replace(settings, order=share.instances, gold=share.gold)
+
+
+def use_desk(settings: DeskSettings) -> None:
+    """Hand the settings and the plugin to a FiftyOne that is imported later; one folder a reviewer and data set."""
+    from annotation_ui.plugins import use_review_plugin
+
+    key = hashlib.sha256(f"{settings.store}\0{settings.dataset}".encode()).hexdigest()[:12]
+    folder = state_folder() / "review" / f"{key}-{settings.reviewer}"
+    write_settings(folder / "desk.json", settings)
+    os.environ[VARIABLE] = str(folder / "desk.json")
+    use_review_plugin(folder / "plugins")
+
+
+def finish(store: "Store", dataset_id: str, reviewer: str) -> None:
+    """After the App: give back the leases, copy what still waits in the journals into the decisions table."""
+    from annotation_ui.desk_leases import DeskLeases
+    from annotation_ui.leases import MongoLeases, database_name
+    from annotation_ui.mongo import running_uri
+    from storage.decisions import compact
+
+    uri = running_uri()
+    if uri is not None:
+        DeskLeases(MongoLeases(uri, database_name(), dataset_id), reviewer).release(None)
+    report = compact(store)
+    if report.n_added:
+        say(f"{report.n_added} decisions copied into the store's table")
+    for problem in report.problems:
+        say(problem)

@@ -1,0 +1,58 @@
+"""`densecorr review reconcile`: what became of decisions on labels that changed, and carrying them over.
+
+Decisions are about one label set of one data set artifact. When the data set was ingested again, or labelled again,
+those on the old label sets stay what they are; where the new label set has the same points, they hold for it as well.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tyro.conf import Positional
+
+from .review_carry import Outdated, carry_over, find_outdated
+from .session import Session, say
+
+if TYPE_CHECKING:
+    from storage.artifacts import Store
+
+
+@dataclass(frozen=True)
+class ReviewReconcile:
+    """List decisions whose instance, labels or template changed; with --apply, carry over those that still hold."""
+
+    dataset: Positional[str]
+    """The data set as it is now: an id, its first digits, or a tag."""
+    labels: str | None = None
+    """The label artifact that is judged now; by default the data set's own labels."""
+    apply: bool = False
+    """Write those that hold for the new labels as new decisions that name the old; nothing is removed."""
+
+    def __call__(self, session: Session) -> None:
+        """Print a line for each reviewer, instance and old label set; then the totals."""
+        store = session.open_store()
+        dataset_id = store.resolve(self.dataset)
+        labels = None if self.labels is None else store.resolve(self.labels)
+        outdated = find_outdated(store, dataset_id, labels)
+        for one in outdated:
+            print(_line(one))
+        counts = Counter(one.outcome for one in outdated)
+        say(
+            f"{len(outdated)} reviewed label sets changed: {counts['holds']} can be carried over, "
+            f"{counts['carried']} were, {counts['lost']} cannot be"
+        )
+        if self.apply and counts["holds"]:
+            say(
+                f"{_apply(store, dataset_id, outdated)} decisions carried over; Apps that run see them when reopened"
+            )
+
+
+def _line(one: Outdated) -> str:
+    return f"{one.reviewer}\t{one.instance_id}\t{len(one.acts)} acts\t{one.outcome}: {one.reason}"
+
+
+def _apply(store: "Store", dataset_id: str, outdated: list[Outdated]) -> int:
+    from storage.decisions import append_decisions
+
+    carried = [act for one in outdated if one.outcome == "holds" for act in carry_over(one, dataset_id)]
+    return append_decisions(store, carried)

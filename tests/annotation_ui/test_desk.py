@@ -1,0 +1,216 @@
+import base64
+import inspect
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from annotation_ui.desk import Desk
+from annotation_ui.desk_errors import DeskError
+from annotation_ui.desk_process import OPERATORS
+from annotation_ui.desk_settings import DeskSettings, read_settings, write_settings
+from annotation_ui.desk_template import body_parts
+from densecorr.errors import SettingsError
+from densecorr.templates import load_catalog_mesh
+from storage.artifacts import Store
+from storage.decisions import read_decisions
+from storage.journal import Journal, journal_path
+from tests.annotation_ui.review_world import (
+    SIDE,
+    accept,
+    act_on,
+    make_labels,
+    moved,
+    point_of,
+    put_labels,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_answer_is_plain_json(desk: Desk) -> None:
+    opened = desk.review_open(1)
+    answers = [opened, desk.review_instance("i/0", lease=True), accept(desk, "i/0"), desk.review_guide()]
+    answers += [desk.review_suggest("i/0", None), desk.review_history(5), desk.review_queue()]
+    answers += [desk.review_similarity("i/0", 30.0, 30.0, 3), desk.review_release("i/0")]
+    for answer in answers:
+        json.dumps(answer, allow_nan=False)
+    assert set(opened) == {
+        *("version", "reviewer", "dataset", "template"),
+        *("queue", "progress", "reasons", "gold"),
+    }
+    assert [entry["instance_id"] for entry in opened["queue"]] == [f"i/{i}" for i in range(5)]
+
+
+def test_the_template_travels_as_little_endian_arrays(desk: Desk) -> None:
+    template = desk.review_open(1)["template"]
+    V = np.frombuffer(base64.b64decode(template["vertices"]), "<f4").reshape(-1, 3)
+    F = np.frombuffer(base64.b64decode(template["faces"]), "<i4").reshape(-1, 3)
+    assert V.shape == (642, 3)
+    assert F.max() == 641
+    np.testing.assert_allclose(np.linalg.norm(V, axis=1), 1, atol=1e-5)
+    mirror = np.frombuffer(base64.b64decode(template["mirror"]), "<i4")
+    np.testing.assert_allclose(V[mirror] * [-1, 1, 1], V, atol=1e-3)
+
+
+def test_the_bodys_parts_are_on_their_sides() -> None:
+    V, F = load_catalog_mesh("body")
+    template: Any = SimpleNamespace(template_id="body-v1", V=V, F=F)
+    parts, names = body_parts(template)
+    assert parts is not None
+    middle = {name: V[parts == index].mean(axis=0) for index, name in enumerate(names)}
+    assert len(names) == 14
+    assert all((x > 0.05) == name.startswith("left") for name, (x, _, _) in middle.items())
+    assert middle["head"][1] > middle["torso"][1] > middle["left thigh"][1] > middle["left foot"][1]
+
+
+def test_the_picture_is_the_crop_and_the_outline_is_the_objects(desk: Desk) -> None:
+    seen = desk.review_instance("i/0", lease=False)
+    x0, y0, x1, y1 = seen["image"]["crop"]
+    assert (seen["image"]["width"], x0, x1) == (SIDE, 5, 60)
+    png = Image.open(io.BytesIO(base64.b64decode(seen["image"]["png"].partition(",")[2])))
+    assert png.size == (x1 - x0, y1 - y0)
+    assert png.getpixel((32 - x0, 32 - y0)) == (200, 200, 200)
+    outline = np.array(seen["silhouette"][0]).reshape(-1, 2)
+    np.testing.assert_allclose(np.hypot(*(outline - SIDE / 2).T), 20, atol=1)
+
+
+def test_an_act_is_in_the_journal_and_changes_what_is_shown(
+    desk: Desk, world: tuple[Store, DeskSettings]
+) -> None:
+    before = point_of(desk, "i/0", 3)
+    stored = desk.review_act(act_on(desk, "i/0", "move", moved(before, x=1.5), point_id=3))
+    with Journal(journal_path(world[0], "ann")) as journal:
+        [decision] = journal.decisions("i/0")
+    assert decision.decision_id == stored["decision_id"]
+    assert decision.before["points"]["3"]["x"] == pytest.approx(before["x"])
+    assert (decision.dataset_id, decision.producer) == (world[1].dataset, "zero")
+    after = point_of(desk, "i/0", 3)
+    assert (after["x"], after["score"]) == (1.5, None)
+    assert before["score"] is not None
+
+
+def test_verdicts_progress_and_history(desk: Desk) -> None:
+    assert accept(desk, "i/0")["progress"]["accepted"] == 1
+    reject = {"verdict": {"action": "reject", "reason": "wrong object"}}
+    answer = desk.review_act(act_on(desk, "i/1", "reject", reject, reason="wrong object"))
+    assert answer["verdict"] == {"action": "reject", "reason": "wrong object"}
+    skip = {"verdict": {"action": "skip", "reason": None}}
+    progress = desk.review_act(act_on(desk, "i/2", "skip", skip))["progress"]
+    assert progress == {
+        "done": 2,
+        "total": 5,
+        "accepted": 1,
+        "rejected": 1,
+        "per_hour": 1200.0,
+        "seconds": 6.0,
+    }
+    assert [act["action"] for act in desk.review_history(2)["acts"]] == ["skip", "reject"]
+    assert desk.review_queue()["queue"][1]["verdict"]["action"] == "reject"
+
+
+def test_undo_and_redo(desk: Desk) -> None:
+    first = accept(desk, "i/0")["decision_id"]
+    undo = desk.review_act(act_on(desk, "i/0", "undo", {}, undoes=first))
+    assert (undo["verdict"], undo["progress"]["done"]) == (None, 0)
+    redo = desk.review_act(act_on(desk, "i/0", "undo", {}, undoes=undo["decision_id"]))
+    assert redo["verdict"]["action"] == "accept"
+    acts = desk.review_instance("i/0", lease=False)["acts"]
+    assert [(act["action"], act["undone"]) for act in acts] == [
+        ("accept", False),
+        ("undo", True),
+        ("undo", False),
+    ]
+    with pytest.raises(DeskError, match="to undo"):
+        desk.review_act(act_on(desk, "i/1", "undo", {}, undoes=first))
+
+
+def test_a_desk_opened_again_goes_on_where_it_was(world: tuple[Store, DeskSettings]) -> None:
+    desk = Desk(world[1])
+    desk.review_act(act_on(desk, "i/0", "delete", {"points": {"2": None}}, point_id=2))
+    accept(desk, "i/0")
+    again = Desk(world[1])  # before the first one's acts are in the table
+    assert again.review_queue()["progress"]["accepted"] == 1
+    desk.close()
+    again.close()
+    assert len(read_decisions(world[0], dataset_id=world[1].dataset)) == 2
+    last = Desk(world[1])
+    seen = last.review_instance("i/0", lease=False)
+    assert [point["point_id"] for point in seen["points"]] == [0, 1, *range(3, 12)]
+    last.close()
+
+
+def test_the_largest_expected_error_comes_first(world: tuple[Store, DeskSettings]) -> None:
+    store, settings = world
+    labels = make_labels(5, 12, "zero_shot", "zero")
+    sure = [0.2, 0.1, 0.5, 0.3, 0.4]
+    labels = [
+        replace(one, expected_error=np.full(12, e, np.float32)) for one, e in zip(labels, sure, strict=True)
+    ]
+    desk = Desk(replace(settings, labels=put_labels(store, labels, "calibrated")))
+    assert [entry["instance_id"] for entry in desk.review_queue()["queue"]] == [
+        f"i/{i}" for i in (2, 4, 3, 0, 1)
+    ]
+    desk.close()
+
+
+def test_the_plugin_names_the_desks_operators() -> None:
+    folder = ROOT / "annotation_ui" / "plugin"
+    named = yaml.safe_load((folder / "fiftyone.yml").read_text())
+    assert named["operators"] == list(OPERATORS)
+    assert (folder / named["js_bundle"]).is_file()
+    for name, parameters in OPERATORS.items():
+        assert list(inspect.signature(getattr(Desk, name)).parameters) == ["self", *parameters]
+
+
+def test_neighbours_and_the_model_correct_a_point_that_is_far_off(desk: Desk) -> None:
+    good = point_of(desk, "i/0", 4)
+    template = desk.review_open(1)["template"]
+    V = np.frombuffer(base64.b64decode(template["vertices"]), "<f4").reshape(-1, 3)
+    far = int(V[:, 2].argmin())
+    desk.review_act(act_on(desk, "i/0", "assign", moved(good, vertex=far), point_id=4))
+    found = {one["why"]: one for one in desk.review_suggest("i/0", 4)["suggestions"]}
+    assert found["model"]["vertex"] == good["vertex"]
+    assert np.linalg.norm(V[found["neighbours"]["vertex"]] - V[good["vertex"]]) < 0.5
+    assert 4 in {one["point_id"] for one in desk.review_suggest("i/0", None)["suggestions"]}
+    with pytest.raises(SettingsError, match="77"):
+        desk.review_suggest("i/0", 77)
+
+
+def test_likeness_falls_with_the_distance(desk: Desk) -> None:
+    values = np.frombuffer(base64.b64decode(desk.review_similarity("i/0", 0, 0, 5)["values"]), "u1")
+    assert values[5] == 255 == values.max()
+    assert values.min() < 20
+    with pytest.raises(SettingsError):
+        desk.review_similarity("i/0", 0, 0, 642)
+
+
+def test_an_order_is_the_queue(world: tuple[Store, DeskSettings]) -> None:
+    desk = Desk(replace(world[1], order=("i/3", "i/1", "i/99"), gold=("i/1",)))
+    opened = desk.review_open(1)
+    assert [entry["instance_id"] for entry in opened["queue"]] == ["i/3", "i/1"]
+    assert opened["gold"]
+    desk.close()
+
+
+def test_settings_survive_the_file(world: tuple[Store, DeskSettings], tmp_path: Path) -> None:
+    settings = replace(world[1], order=("i/1",))
+    write_settings(tmp_path / "a" / "desk.json", settings)
+    assert read_settings(tmp_path / "a" / "desk.json") == settings
+    with pytest.raises(SettingsError, match="reviewer"):
+        read_settings(tmp_path / "none.json")
+
+
+def test_the_desk_starts_without_torch_and_fiftyone() -> None:
+    code = "import sys, annotation_ui.desk_process; print(sorted({'torch', 'fiftyone'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
