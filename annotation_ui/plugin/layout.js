@@ -1,0 +1,102 @@
+// The panel's elements. Buttons take their titles from the table of keys and call actions by name.
+
+import { el, replaceChildren } from "./dom.js";
+import { keyOf, titleOf } from "./keys.js";
+
+const TOOLBAR = [
+  [["accept", "Accept"], ["reject", "Reject"], ["unsure", "Unsure"], ["skip", "Skip"], ["hideInstance", "Not visible"]],
+  [["add", "Add point"], ["delete", "Delete"], ["suggest", "Suggest"]],
+  [["mirror", "Mirror"], ["region", "Drop region"], ["parts", "Parts"]],
+  [["undo", "Undo"], ["redo", "Redo"]],
+];
+const POINT_BAR = [
+  ["acceptPoint", "Right"], ["rejectPoint", "Wrong"], ["unsurePoint", "Unsure"], ["skipPoint", "Skip"],
+  ["hidePoint", "Not visible"],
+];
+
+export function buildLayout(root, run) {
+  const does = (action) => ({ title: titleOf(action), "data-testid": action, onclick: () => run(action) });
+  const button = ([action, text], kind = "") =>
+    el("button", { class: `dc-button ${kind}`, ...does(action) }, text, el("kbd", {}, keyOf(action)));
+  const icon = (action, text) => el("button", { class: "dc-icon", ...does(action) }, text);
+  const part = (name, tag = "div", attributes = {}, ...children) =>
+    (parts[name] = el(tag, { class: `dc-${name}`, "data-testid": name, ...attributes }, ...children));
+  const parts = {};
+
+  const header = el(
+    "header", { class: "dc-header" },
+    icon("queue", "☰"), icon("previous", "‹"), icon("next", "›"),
+    part("title"), part("verdict", "span"),
+    el("span", { class: "dc-space" }),
+    part("status", "span", { role: "status", "aria-live": "polite" }),
+    part("rate", "span"),
+    el("div", { class: "dc-bar" }, part("done")),
+    icon("full", "Full"), icon("guide", "Guide"), icon("help", "?"),
+  );
+  const group = (rows) => el("div", { class: "dc-group" }, ...rows.map((row) => button(row, `dc-tool-${row[0]}`)));
+  const image = el(
+    "section", { class: "dc-pane dc-image", "aria-label": "image" },
+    part("below", "canvas"), part("above", "canvas"),
+    el(
+      "div", { class: "dc-float" },
+      icon("zoomOut", "−"), icon("fit", "fit"), icon("zoomIn", "+"),
+      icon("darker", "◐"), icon("brighter", "☀"), icon("togglePoints", "●"),
+    ),
+    part("tool-hint"),
+  );
+  const template = el(
+    "section", { class: "dc-pane dc-template", "aria-label": "template" },
+    part("part-bar"),
+    el(
+      "div", { class: "dc-main" },
+      part("main", "canvas"), part("heat-note"), el("div", { class: "dc-float" }, icon("heat", "heat map")),
+    ),
+    part("strip"),
+  );
+  const pointBar = part("point-bar", "div", {}, ...POINT_BAR.map((row) => button(row)));
+  root.replaceChildren(
+    header,
+    el("nav", { class: "dc-toolbar", "aria-label": "acts" }, ...TOOLBAR.map(group)),
+    part("message", "div", { role: "alert", hidden: true }),
+    el("main", { class: "dc-body" }, part("queue", "aside", { hidden: true, "aria-label": "queue" }), image, template),
+    el(
+      "footer", { class: "dc-footer" },
+      part("point-info"), part("suggestion", "button", { hidden: true, onclick: () => run("takeSuggestion") }),
+      el("span", { class: "dc-space" }), pointBar,
+    ),
+  );
+  return parts;
+}
+
+export function showProgress(parts, progress, reviewer) {
+  const { done, total, accepted, rejected, per_hour } = progress;
+  parts.rate.textContent = `${done} / ${total}${per_hour ? ` · ${Math.round(per_hour)} per hour` : ""}`;
+  parts.rate.title = `${accepted} accepted, ${rejected} rejected by ${reviewer}`;
+  parts.done.style.width = `${total ? (100 * done) / total : 0}%`;
+}
+
+export function showStatus(parts, outbox) {
+  const waiting = outbox.items.length;
+  const kind = waiting === 0 ? "saved" : outbox.error ? "unsaved" : "saving";
+  parts.status.className = `dc-status dc-${kind}`;
+  parts.status.dataset.kind = kind;
+  parts.status.textContent = { saved: "✓ saved", saving: "saving…", unsaved: `⚠ ${waiting} not saved` }[kind];
+  parts.status.title = outbox.error?.message ?? "";
+}
+
+// An error in the product's three parts, or a plain remark.
+export function showMessage(parts, error, onClose) {
+  parts.message.hidden = false;
+  const close = el("button", { class: "dc-icon", title: "hide this message", onclick: onClose }, "✕");
+  if (typeof error === "string") {
+    parts.message.className = "dc-message dc-remark";
+    replaceChildren(parts.message, el("span", {}, error), close);
+    return;
+  }
+  parts.message.className = "dc-message dc-error";
+  parts.message.dataset.kind = error.kind ?? "";
+  const lines = error.expected
+    ? [el("b", {}, error.remedy), el("span", {}, ` Expected ${error.expected}; received ${error.received}.`)]
+    : [el("b", {}, `The panel failed: ${error.message ?? error}. Reload the page; what you did is stored.`)];
+  replaceChildren(parts.message, el("span", {}, ...lines), close);
+}

@@ -1,0 +1,237 @@
+// The review panel: puts the parts together. `mountPanel(element, {base, dataset})` is all the App calls.
+
+import { makeActions } from "./actions.js";
+import { Cursor } from "./cursor.js";
+import { Dialogs } from "./dialogs.js";
+import { el } from "./dom.js";
+import { ImageView } from "./image_view.js";
+import { actionOf } from "./keys.js";
+import { buildLayout, showMessage, showProgress, showStatus } from "./layout.js";
+import { makeMesh } from "./mesh.js";
+import { Similarity, Suggestions } from "./opinions.js";
+import { partColor, partNames } from "./parts.js";
+import { makeCall } from "./protocol.js";
+import { drawQueue, SIGNS, verdictOf } from "./queue_view.js";
+import { markersOf, showPoint } from "./selection.js";
+import { Session } from "./session.js";
+import { TemplatePane } from "./template_pane.js";
+
+export function mountPanel(place, { base, dataset }) {
+  const panel = new Panel(place, base, dataset);
+  panel.start();
+  return panel;
+}
+
+class Panel {
+  constructor(place, base, dataset) {
+    this.root = el("div", { class: "dc-review", tabindex: 0, "data-testid": "densecorr-review", "aria-label": "review" });
+    this.style = el("link", { rel: "stylesheet", href: `${base}panel.css` });
+    place.replaceChildren(this.style, this.root);
+    const call = makeCall(base.slice(0, base.indexOf("/plugins/")), dataset);
+    this.parts = buildLayout(this.root, (action) => this.run(action));
+    this.dialogs = new Dialogs(this.root);
+    this.session = new Session(call, this);
+    this.selected = this.hovered = null;
+    this.partIndex = null; // of the part being annotated; null outside the parts mode
+    this.similarity = new Similarity(this.session, (heat, note) => this.showHeat(heat, note));
+    this.suggestions = new Suggestions(this.session, () => this.refresh());
+    this.cursor = new Cursor(this);
+    this.actions = makeActions(this);
+    this.root.addEventListener("keydown", (event) => this.key(event));
+    this.root.addEventListener("pointerenter", () => this.takeFocus());
+    // The App listens for keys too: what is for the panel must not reach it.
+    this.root.addEventListener("keyup", (event) => event.stopPropagation());
+    window.densecorrReview = { times: this.session.times, panel: this, ready: false };
+  }
+
+  async start() {
+    try {
+      await this.session.open();
+      const { template } = this.session.info;
+      this.mesh = makeMesh(template);
+      this.names = partNames(template);
+      this.makeViews(template);
+      await this.session.go(this.session.following(null) ?? this.session.queue[0]?.instance_id ?? noInstances());
+      window.densecorrReview.ready = true;
+      this.takeFocus();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  makeViews(template) {
+    const { below, above, main, strip } = this.parts;
+    this.image = new ImageView(below, above, {
+      colors: template.colors,
+      onSelect: (id) => this.select(id),
+      onHover: (id) => this.hover(id),
+      onMove: (id, x, y) => this.actions.movePoint(id, x, y),
+      onAdd: (x, y) => this.actions.addPoint(x, y),
+      onPolygon: (polygon) => this.actions.polygon(polygon),
+    });
+    this.template = new TemplatePane({
+      main, strip, template, mesh: this.mesh,
+      onVertex: (vertex) => this.actions.assign(vertex),
+      onHover: (vertex) => {
+        this.underPointer = vertex;
+        this.markers();
+      },
+    });
+    this.partColors = new Map(this.names.map((name, i) => [name, partColor(i)]));
+  }
+
+  run(action, event) {
+    if (!this.image && !["help", "guide"].includes(action)) return;
+    Promise.resolve(this.actions[action](event)).catch((error) => this.failed(error));
+  }
+
+  key(event) {
+    if (event.target.matches("input, textarea, select")) return event.stopPropagation();
+    const action = actionOf(event);
+    // Enter and Space press the button that has the focus.
+    if (event.target.matches("button") && ["Enter", " "].includes(event.key)) return event.stopPropagation();
+    if (this.dialogs.open && !["cancel", "help"].includes(action)) return event.stopPropagation();
+    if (!action) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.run(action, event);
+  }
+
+  takeFocus() {
+    const active = document.activeElement;
+    if (this.root.contains(active) || active?.matches("input, textarea, [contenteditable]")) return;
+    this.root.focus({ preventScroll: true });
+  }
+
+  // Told by the session.
+  shown({ same = false } = {}) {
+    const { session } = this;
+    if (!same) {
+      this.selected = this.hovered = null;
+      this.hideMessage("remark");
+      this.image.setItem(session.item);
+      if (this.partIndex !== null) this.actions.setPart(this.partIndex);
+    }
+    const { category, instance_id, image_id, image, label } = session.item;
+    this.parts.title.textContent = `${category} · ${instance_id}`;
+    const labels = `labels: ${label.source}, ${label.producer}`;
+    this.parts.title.title = `image ${image_id}, ${image.width} × ${image.height}; ${labels}`;
+    this.similarity.reset();
+    this.suggestions.reset();
+    this.changed();
+  }
+
+  changed() {
+    if (!this.session.state.points.has(this.selected)) this.selected = null;
+    if (!this.session.state.points.has(this.hovered)) this.hovered = null;
+    this.suggestions.forget(this.selected);
+    this.refresh();
+    this.status();
+  }
+
+  status() {
+    const { session, parts } = this;
+    if (session.progress) showProgress(parts, session.progress, session.info.reviewer);
+    if (session.outbox) {
+      showStatus(parts, session.outbox);
+      const { error, items } = session.outbox;
+      if (error && items.length) this.failed(error);
+      else if (!items.length) this.hideMessage("unreachable", "storage");
+    }
+    if (!parts.queue.hidden) this.drawQueue();
+    const verdict = session.state && verdictOf(session.state);
+    parts.verdict.textContent = verdict ? `${SIGNS[verdict]} ${verdict.replace("_", " ")}` : "";
+    parts.verdict.className = `dc-verdict ${verdict ? `dc-${verdict}` : ""}`;
+    parts.verdict.title = session.state?.verdict?.reason ?? "";
+  }
+
+  failed(error) {
+    if (!error.kind) console.error(error); // a mistake of ours: what the desk answers is no error of the page
+    this.messageKind = error.kind ?? "panel";
+    showMessage(this.parts, error, () => this.hideMessage());
+  }
+
+  say(text) {
+    this.messageKind = "remark";
+    showMessage(this.parts, text, () => this.hideMessage());
+  }
+
+  hideMessage(...kinds) {
+    if (kinds.length && !kinds.includes(this.messageKind)) return;
+    const hadFocus = this.parts.message.contains(document.activeElement);
+    this.parts.message.hidden = true;
+    if (hadFocus) this.root.focus({ preventScroll: true });
+  }
+
+  drawQueue() {
+    const { queue, item } = this.session;
+    const onOpen = (id) => this.session.go(id).catch((error) => this.failed(error));
+    drawQueue(this.parts.queue, { queue, current: item?.instance_id, onOpen });
+  }
+
+  select(id, { turn = true } = {}) {
+    this.selected = id;
+    const point = this.session.state.points.get(id);
+    if (point && turn && this.partIndex === null) this.template.main.show(point.vertex);
+    this.suggestions.ask(id);
+    this.refresh();
+  }
+
+  hover(id) {
+    if (id === this.hovered) return;
+    this.hovered = id;
+    this.refresh();
+  }
+
+  // Draw all that depends on the state and on the selection.
+  refresh() {
+    const { session, selected, hovered } = this;
+    if (!session.state) return;
+    const marks = session.record.timeline.marks();
+    this.image.setScene({ state: session.state, selected, hovered, marks, partColors: this.partColors });
+    this.markers();
+    this.similarity.ask(hovered ?? selected);
+    showPoint(this, marks);
+    this.actions.showParts();
+  }
+
+  markers() {
+    this.template.setMarkers(markersOf(this));
+  }
+
+  showHeat(heat, note) {
+    this.template.setHeat(heat);
+    this.parts["heat-note"].textContent = heat && this.template.heatShown ? note : "";
+  }
+
+  // What the outlining tool is for: "region", "part"; "add" waits for a click; null selects and drags.
+  setTool(use) {
+    this.toolUse = use;
+    this.image.setTool(use === "region" || use === "part" ? "polygon" : use);
+    const part = this.names[this.partIndex];
+    this.parts["tool-hint"].textContent = {
+      region: "Brush the wrong region; Esc leaves",
+      part: `Outline ${part}; then Enter proposes points`,
+      add: "Click where the new point goes; Esc leaves",
+    }[use] ?? "";
+    for (const [name, on] of [["region", use === "region"], ["add", use === "add"], ["parts", this.partIndex !== null]]) {
+      this.root.querySelector(`[data-testid=${name}]`).classList.toggle("dc-on", on);
+    }
+  }
+
+  close() {
+    this.session.close();
+    this.image?.close();
+    this.template?.close();
+    this.similarity.reset();
+    this.suggestions.reset();
+    if (window.densecorrReview?.panel === this) delete window.densecorrReview;
+  }
+}
+
+function noInstances() {
+  throw Object.assign(new Error("no instances"), {
+    expected: "instances to review", received: "an empty queue", kind: "input",
+    remedy: "Label some first (densecorr pseudo-labels), then run `densecorr review open` again.",
+  });
+}

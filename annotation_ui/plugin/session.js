@@ -1,0 +1,237 @@
+// One reviewer's session: which instance is shown, what was done, what is on its way. Knows nothing of the page;
+// `ui` is told: shown(), changed(), status(), failed(error), say(text), hideMessage(kind).
+
+import { decodeInstance, decodeTemplate } from "./codec.js";
+import { applyPatch, makeAct, startState, Timeline } from "./model.js";
+import { Outbox } from "./outbox.js";
+import { checkVersion, VERSION } from "./protocol.js";
+import { verdictOf } from "./queue_view.js";
+
+const MAX_IDLE_S = 120; // a pause longer than this was not spent on the act
+const KEPT = 60; // instances whose acts can be undone without asking the desk
+
+export class Session {
+  constructor(call, ui) {
+    Object.assign(this, { call, ui, records: new Map(), ready: new Map(), trail: [], record: null });
+    this.times = { acts: [], nexts: [] }; // milliseconds, for the tests and the benchmark
+    this.began = new Map();
+    this.ticket = 0;
+  }
+
+  async open() {
+    const info = await this.call("review_open", { version: VERSION });
+    checkVersion(info);
+    this.info = { ...info, template: decodeTemplate(info.template) };
+    this.queue = info.queue;
+    this.progress = info.progress;
+    this.outbox = new Outbox({
+      call: this.call,
+      space: `${info.dataset.id}:${info.reviewer}`,
+      onStored: (item, answer) => this.stored(item, answer),
+      onRefused: (item, error) => this.refused(item, error),
+      onChange: () => this.ui.status(),
+    });
+    const { acts } = await this.call("review_history", { limit: 1 });
+    if (acts.length) this.outbox.remember(acts[0].decision_id);
+    await this.outbox.start(); // first what an earlier tab could not store: it is part of what is fetched next
+  }
+
+  get item() {
+    return this.record?.item ?? null;
+  }
+
+  get state() {
+    return this.record?.state ?? null;
+  }
+
+  async fetch(id, lease) {
+    const item = await decodeInstance(await this.call("review_instance", { instance_id: id, lease }));
+    return { item, state: startState(item), timeline: new Timeline(item.acts), readOnly: false, acted: false };
+  }
+
+  preload(id) {
+    if (!id || this.records.has(id) || this.ready.has(id)) return;
+    const loading = this.fetch(id, false);
+    loading.catch(() => this.ready.delete(id)); // what failed is told when it is shown
+    this.ready.set(id, loading);
+  }
+
+  // The next entry that is undecided and free, after the present one; then from the start.
+  following(id = this.item?.instance_id) {
+    const at = this.queue.findIndex((entry) => entry.instance_id === id);
+    const rest = [...this.queue.slice(at + 1), ...this.queue.slice(0, Math.max(0, at))];
+    return rest.find((entry) => !verdictOf(entry) && (entry.mine || !entry.leased_by))?.instance_id ?? null;
+  }
+
+  neighbour(step) {
+    const at = this.queue.findIndex((entry) => entry.instance_id === this.item?.instance_id);
+    return this.queue[at + step]?.instance_id ?? null;
+  }
+
+  async go(id) {
+    const began = performance.now();
+    const ticket = ++this.ticket;
+    const leaving = this.record;
+    let record = this.records.get(id);
+    const early = this.ready.get(id);
+    if (!record) {
+      this.ui.status();
+      record = await (early ?? this.fetch(id, true));
+      this.ready.delete(id);
+    }
+    if (ticket !== this.ticket) return; // the user went elsewhere meanwhile
+    const fresh = !early && !this.records.has(id);
+    this.keep(id, record);
+    this.record = record;
+    this.lastAct = performance.now();
+    this.adoptLease(record, record.item.lease, fresh);
+    this.ui.shown();
+    await drawn();
+    this.times.nexts.push({ instance_id: id, drawn_ms: performance.now() - began, preloaded: !fresh });
+    if (leaving && leaving !== record) this.leave(leaving);
+    if (!fresh) this.lease(record);
+    this.preload(this.following());
+  }
+
+  keep(id, record) {
+    this.records.delete(id);
+    this.records.set(id, record);
+    const waiting = new Set(this.outbox.items.map(({ act }) => act.instance_id));
+    for (const old of this.records.keys()) {
+      if (this.records.size <= KEPT) break;
+      if (!waiting.has(old)) this.records.delete(old);
+    }
+  }
+
+  leave(record) {
+    const id = record.item.instance_id;
+    if (record.acted && this.trail.at(-1) !== id) this.trail.push(id);
+    if (!record.readOnly) this.outbox.idle().then(() => this.call("review_release", { instance_id: id })).catch(() => {});
+  }
+
+  // What was preloaded is shown at once; that it is ours, and still as it was, is asked for meanwhile.
+  async lease(record) {
+    const id = record.item.instance_id;
+    try {
+      const now = await this.call("review_instance", { instance_id: id, lease: true });
+      const { done, undone } = record.timeline;
+      const entries = [...done, ...undone.map(({ entry }) => entry)];
+      const known = new Set(entries.map(({ key }) => this.outbox.ids.get(key) ?? key));
+      const news = now.acts.some((act) => act.action !== "undo" && !act.undone && !known.has(act.decision_id));
+      if (news || now.revision !== record.item.revision) await this.reload(id);
+      else this.adoptLease(record, now.lease, true);
+    } catch (error) {
+      if (error.kind === "lease") record.readOnly = true;
+      if (this.record === record) this.ui.failed(error);
+    }
+    this.ui.status();
+  }
+
+  adoptLease(record, lease, asked) {
+    record.readOnly = Boolean(asked && lease?.reviewer && !lease.mine);
+    if (lease) record.item.lease = lease;
+    if (record.readOnly && record === this.record) this.ui.say(`${lease.reviewer} holds this instance. You can look; N goes on.`);
+  }
+
+  async reload(id) {
+    const record = await this.fetch(id, true);
+    const old = this.records.get(id);
+    if (old && old.item.revision === record.item.revision) record.timeline.undone = old.timeline.undone;
+    record.acted = old?.acted ?? false;
+    this.records.set(id, record);
+    if (this.item?.instance_id !== id) return;
+    this.record = record;
+    this.adoptLease(record, record.item.lease, true);
+    this.ui.shown({ same: true });
+  }
+
+  // Do it here, send it, draw. True if it was done.
+  do(action, after, options = {}) {
+    const record = this.writable();
+    if (!record) return false;
+    const act = makeAct(record.state, action, after, options);
+    record.timeline.push(this.commit(record, act), act);
+    this.ui.changed();
+    return true;
+  }
+
+  writable() {
+    const holder = this.item?.lease?.reviewer ?? "Another reviewer";
+    if (this.record?.readOnly) this.ui.say(`${holder} holds this instance; nothing was changed.`);
+    return this.record && !this.record.readOnly ? this.record : null;
+  }
+
+  commit(record, act) {
+    const began = performance.now();
+    const { instance_id, label, revision } = record.item;
+    const seconds = Math.round(Math.min(MAX_IDLE_S, (began - this.lastAct) / 1000) * 1000) / 1000;
+    this.lastAct = began;
+    record.acted = true;
+    record.state = applyPatch(record.state, act.after);
+    const key = this.outbox.add({ instance_id, label_id: label.label_id, revision, seconds, ...act });
+    const mark = { action: act.action, began, drawn_ms: null, stored_ms: null };
+    this.began.set(key, mark);
+    this.times.acts.push(mark);
+    drawn().then(() => (mark.drawn_ms = performance.now() - began));
+    return key;
+  }
+
+  async undo() {
+    if (!this.record?.timeline.done.length) {
+      const back = this.trail.pop();
+      if (!back) return this.ui.say("Nothing to undo.");
+      await this.go(back);
+    }
+    await this.step((timeline) => timeline.undo(), "Nothing to undo.");
+  }
+
+  redo() {
+    return this.step((timeline) => timeline.redo(), "Nothing to redo.");
+  }
+
+  async step(take, nothing) {
+    const record = this.writable();
+    const step = record && take(record.timeline);
+    if (!step) return record && this.ui.say(nothing);
+    const key = this.commit(record, step.act);
+    step.commit(key);
+    this.ui.changed();
+    if (step.entry.act) return;
+    await this.outbox.idle(); // an act of an earlier session: only the desk knows what it changed
+    if (!this.outbox.items.length) await this.reload(record.item.instance_id);
+  }
+
+  stored(item, answer) {
+    const mark = this.began.get(item.key);
+    if (mark) mark.stored_ms = performance.now() - mark.began;
+    this.began.delete(item.key);
+    if (answer.progress) this.progress = answer.progress;
+    const entry = this.queue.find(({ instance_id }) => instance_id === item.act.instance_id);
+    if (entry && "verdict" in answer) entry.verdict = answer.verdict;
+    const record = this.records.get(item.act.instance_id);
+    if (record && answer.lease) record.item.lease = answer.lease;
+    if (answer.error) this.ui.failed(answer.error);
+    else this.ui.hideMessage("database");
+  }
+
+  refused(item, error) {
+    this.ui.failed(error);
+    const id = item.act.instance_id;
+    this.records.delete(id);
+    if (this.item?.instance_id === id) this.reload(id).catch((again) => this.ui.failed(again));
+  }
+
+  async refreshQueue() {
+    const { queue, progress } = await this.call("review_queue");
+    Object.assign(this, { queue, progress });
+  }
+
+  close() {
+    this.outbox?.close();
+    const id = this.item?.instance_id;
+    if (id && !this.record.readOnly) this.call("review_release", { instance_id: id }, { keepalive: true }).catch(() => {});
+  }
+}
+
+// Once the next frame is on the screen.
+const drawn = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));

@@ -1,0 +1,65 @@
+"""What tests ask of a page with the panel."""
+
+from typing import Any
+
+
+class Panel:
+    """One page with the panel, and what tests ask it."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+
+    def ready(self) -> "Panel":
+        self.page.wait_for_function("window.densecorrReview?.ready === true")
+        return self
+
+    def look(self, expression: str) -> Any:
+        """An expression of `p`, the panel object."""
+        return self.page.evaluate(f"() => {{ const p = window.densecorrReview.panel; return {expression}; }}")
+
+    def wait(self, expression: str) -> None:
+        self.page.wait_for_function(
+            f"() => {{ const p = window.densecorrReview.panel; return {expression}; }}", timeout=8000
+        )
+
+    def saved(self) -> "Panel":
+        self.wait("p.session.outbox.items.length === 0 && !p.session.outbox.sending")
+        return self
+
+    def press(self, *keys: str) -> "Panel":
+        for key in keys:
+            self.page.keyboard.press(key)
+        return self
+
+    def element(self, name: str) -> Any:
+        return self.page.get_by_test_id(name)
+
+    def text(self, name: str) -> str:
+        return self.element(name).text_content()
+
+    def current(self) -> str:
+        return self.look("p.session.item.instance_id")
+
+    def point(self, key: int) -> dict[str, Any] | None:
+        return self.look(f"p.session.state.points.get({key}) ?? null")
+
+    def on_screen(self, x: float, y: float) -> tuple[float, float]:
+        """Where a pixel of the image is on the page."""
+        box = self.element("above").bounding_box()
+        at = self.look(f"p.image.toScreen({x}, {y})")
+        return box["x"] + at[0], box["y"] + at[1]
+
+    def vertex_on_screen(self, view: str, vertex: int) -> tuple[float, float]:
+        """Where a vertex is on the page, in a view's canvas."""
+        views = ["view-front", "view-back", "view-left", "view-right", "view-top", "view-bottom"]
+        index = [*views, "main"].index(view)
+        place = self.look(
+            f"(() => {{ const v = [...p.template.views, p.template.main][{index}];"
+            f" if (v.stale) v.draw(); return v.placeOf({vertex}); }})()"
+        )
+        box = self.element(view).bounding_box()
+        return box["x"] + place["x"], box["y"] + place["y"]
+
+    def click_point(self, key: int) -> None:
+        point = self.point(key)
+        self.page.mouse.click(*self.on_screen(point["x"], point["y"]))

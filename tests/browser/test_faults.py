@@ -1,0 +1,133 @@
+"""What the panel does when something is wrong: it says so, and loses nothing."""
+
+import pytest
+
+from tests.browser.fake_desk import fault
+from tests.browser.panel_page import Panel
+
+pytestmark = pytest.mark.browser
+
+
+def test_acts_made_while_nobody_answers_are_kept_shown_and_stored_later(panel, desk, complaints):
+    desk.down = True
+    panel.press("m", ".", "d")
+    panel.wait("p.parts.status.dataset.kind === 'unsaved'")
+    assert "2 not saved" in panel.text("status")
+    assert "Check that `densecorr review open` still runs" in panel.text("message")
+    assert panel.point(0) is None
+    assert desk.acts == []
+    desk.down = False
+    panel.wait("p.parts.status.dataset.kind === 'saved'")
+    assert [act["action"] for act in desk.acts] == ["mirror", "delete"]
+    assert panel.element("message").is_hidden()
+    complaints.clear()  # the browser reports failed requests itself
+
+
+def test_acts_survive_a_closed_tab(panel, desk, new_page, complaints):
+    desk.down = True
+    panel.press("m", "z", ".", "d")
+    panel.wait("p.parts.status.dataset.kind === 'unsaved'")
+    context = panel.page.context
+    panel.page.close()
+    desk.down = False
+    page = new_page(context=context)
+    page.goto(desk.url)
+    again = Panel(page).ready()
+    assert [act["action"] for act in desk.acts] == ["mirror", "undo", "delete"]
+    assert desk.acts[1]["undoes"] == desk.acts[0]["decision_id"]
+    assert again.point(0) is None
+    complaints.clear()
+
+
+def test_an_act_whose_answer_was_lost_is_not_stored_twice(panel, desk, complaints):
+    desk.lost = True
+    panel.press("m")
+    panel.wait("p.session.outbox.error !== null")
+    desk.lost = False
+    panel.saved()
+    assert [act["action"] for act in desk.acts] == ["mirror"]
+    panel.press("z").saved()
+    assert desk.acts[1]["undoes"] == desk.acts[0]["decision_id"]
+    complaints.clear()
+
+
+def test_a_store_that_fails_is_told_and_tried_again(panel, desk):
+    desk.errors["review_act"] = fault("storage", "room on the disk", "none")
+    panel.press("m")
+    panel.wait("p.parts.status.dataset.kind === 'unsaved'")
+    assert "Mend the storage" in panel.text("message")
+    assert "room on the disk" in panel.text("message")
+    desk.errors.clear()
+    panel.wait("p.parts.status.dataset.kind === 'saved'")
+    assert len(desk.acts) == 1
+
+
+def test_without_a_database_acts_are_stored_and_the_panel_says_what_is_missing(panel, desk):
+    answer = desk.review_act
+    desk.review_act = lambda act: answer(act) | {"error": fault("database", "leases", "no MongoDB")}
+    panel.press("m").saved()
+    assert len(desk.acts) == 1
+    assert "no MongoDB" in panel.text("message")
+    desk.review_act = answer
+    panel.press("m").saved()
+    assert panel.element("message").is_hidden()
+
+
+@pytest.mark.parametrize("kind", ["stale", "template", "lease"])
+def test_a_refused_act_is_told_and_the_stored_state_shown(panel, desk, kind):
+    desk.errors["review_act"] = fault(kind)
+    before = panel.look("[...p.session.state.points]")
+    panel.press("m")
+    panel.wait("p.messageKind !== undefined && !p.parts.message.hidden")
+    assert f"Mend the {kind}" in panel.text("message")
+    panel.wait("p.session.outbox.items.length === 0 && p.session.record.timeline.done.length === 0")
+    assert panel.look("[...p.session.state.points]") == before
+
+
+def test_another_version_is_refused_with_what_to_do(desk, new_page):
+    desk.version = 2
+    page = new_page()
+    page.goto(desk.url)
+    message = page.get_by_test_id("message")
+    message.wait_for()
+    assert "Restart `densecorr review open` and reload this page" in message.text_content()
+    page.keyboard.press("a")
+
+
+def test_an_instance_that_changed_meanwhile_is_drawn_anew(panel, desk):
+    panel.wait("p.session.ready.has('instance-01')")
+    desk.revision = "revision-2"
+    desk.points = []
+    panel.press("n")
+    panel.wait("p.session.item.revision === 'revision-2' && p.session.state.points.size === 0")
+
+
+def test_a_template_without_mirror_or_parts(desk, new_page):
+    desk.template |= {"mirror": None, "parts": None, "part_names": []}
+    page = new_page()
+    page.goto(desk.url)
+    panel = Panel(page).ready()
+    panel.press("m")
+    assert "no mirror symmetry" in panel.text("message")
+    panel.press("l")
+    assert page.get_by_test_id("part-choice").locator("option").all_text_contents() == ["whole"]
+
+
+def test_an_empty_queue_says_so(desk, new_page):
+    desk.instances = []
+    page = new_page()
+    page.goto(desk.url)
+    page.get_by_test_id("message").wait_for()
+    assert "an empty queue" in page.get_by_test_id("message").text_content()
+
+
+def test_a_server_that_hangs_is_told_of_early(panel, desk):
+    desk.delay = 6.0
+    panel.press("m")
+    panel.wait("p.parts.status.dataset.kind === 'unsaved'")
+    assert "none within 3 s" in panel.text("message")
+    assert desk.acts == []
+    desk.delay = 0.0
+    panel.saved()
+    assert len(desk.acts) == 1
+    assert panel.element("message").is_hidden()
