@@ -98,6 +98,7 @@ class ReportData:
     curves: tuple[Curves, ...] = ()
     distributions: tuple[Distribution, ...] = ()
     overlays: tuple[PictureRow, ...] = ()
+    overlays_title: str = "Examples"
     worst: tuple[PictureRow, ...] = ()
     settings: Any = None
     lineage: str = ""

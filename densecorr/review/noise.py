@@ -18,9 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from densecorr.errors import SettingsError
+from densecorr.evaluation.bootstrap import BootstrapSettings, Interval, RatioOfSums, bootstrap_intervals
 from densecorr.evaluation.left_right import LeftRightConfusion
 from densecorr.evaluation.scored import GeodesicRows, ScoringTemplate, geodesic_pairs
 
@@ -131,28 +132,92 @@ def fit_noise(
     Raises:
         SettingsError: fewer than `least` placed points.
     """
+    points = _judge(answers, rows, template, tolerance)
+    if points.placed.sum() < least:
+        raise SettingsError(
+            f"at least {least} placed gold points",
+            str(int(points.placed.sum())),
+            "Review more gold instances.",
+        )
+    aimed = points.placed & ~points.slipped
+    overall = _spread(points.distance[aimed])
+    where = np.zeros(len(aimed), dtype=int) if region is None else region[points.true]
+    n_regions = 1 if region is None else int(region.max()) + 1
+    inside = [aimed & (where == index) for index in range(n_regions)]
+    return NoiseModel(
+        tuple(_spread(points.distance[own]) if own.sum() >= least else overall for own in inside),
+        _share(points.slipped, points.placed & points.sided),
+        _share(points.kept, points.wrong),
+    )
+
+
+@dataclass(frozen=True)
+class NoiseIntervals:
+    """The figures of a `NoiseModel`, one sigma for the whole surface; values None where nothing tells."""
+
+    sigma: Interval
+    slip: Interval
+    miss: Interval
+
+
+def noise_intervals(
+    answers: Sequence[GoldAnswers],
+    rows: GeodesicRows,
+    template: ScoringTemplate,
+    tolerance: float,
+    bootstrap: BootstrapSettings,
+) -> NoiseIntervals:
+    """How far the figures of `fit_noise` could move with other images.
+
+    Args:
+        answers: at least one.
+        rows: geodesic distances.
+        template: for mirror and diameter.
+        tolerance: in the unit of `rows`.
+        bootstrap: of the intervals.
+    """
+    points = _judge(answers, rows, template, tolerance)
+    images, image_of = np.unique([answer.image_id for answer in answers], return_inverse=True)
+    of = np.repeat(image_of, [len(answer.true) for answer in answers])
+    aimed = points.placed & ~points.slipped
+    squared = np.square(np.where(aimed, points.distance, 0.0).astype(np.float64)) / 2
+    sided = points.placed & points.sided
+    figures = [(squared, aimed), (points.slipped & sided, sided), (points.kept & points.wrong, points.wrong)]
+    above, below = (
+        np.stack([np.bincount(of, weights=pair[side], minlength=len(images)) for pair in figures], axis=1)
+        for side in (0, 1)
+    )
+    everything = np.ones(len(images), dtype=bool)
+    variance, slip, miss = bootstrap_intervals([RatioOfSums(above, below)], everything, bootstrap)[0]
+    ends = (variance.value, variance.low, variance.high)
+    sigma = Interval(*(None if end is None else float(np.sqrt(end)) for end in ends))
+    return NoiseIntervals(sigma, slip, miss)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """P gold points: distance from the true to the given vertex, and what became of each (see `fit_noise`)."""
+
+    true: Int[np.ndarray, " P"]
+    distance: Float[np.ndarray, " P"]
+    wrong: Bool[np.ndarray, " P"]
+    kept: Bool[np.ndarray, " P"]
+    placed: Bool[np.ndarray, " P"]
+    sided: Bool[np.ndarray, " P"]
+    slipped: Bool[np.ndarray, " P"]
+
+
+def _judge(
+    answers: Sequence[GoldAnswers], rows: GeodesicRows, template: ScoringTemplate, tolerance: float
+) -> _Judged:
     true, shown, given = (
         np.concatenate([getattr(answer, name) for answer in answers] or [np.zeros(0, dtype=np.int64)])
         for name in ("true", "shown", "given")
     )
     distance = geodesic_pairs(rows, true, np.column_stack([given, shown]))
     sided, slipped = confused_sides(true, given, distance[:, 0], rows, template, LeftRightConfusion())
-    wrong = distance[:, 1] > tolerance
-    placed = wrong & (given != shown) & (given >= 0)
-    if placed.sum() < least:
-        raise SettingsError(
-            f"at least {least} placed gold points", str(int(placed.sum())), "Review more gold instances."
-        )
-    aimed = placed & ~slipped
-    overall = _spread(distance[aimed, 0])
-    where = np.zeros(len(true), dtype=int) if region is None else region[true]
-    n_regions = 1 if region is None else int(region.max()) + 1
-    inside = [aimed & (where == index) for index in range(n_regions)]
-    return NoiseModel(
-        tuple(_spread(distance[own, 0]) if own.sum() >= least else overall for own in inside),
-        _share(slipped, placed & sided),
-        _share(given == shown, wrong),
-    )
+    wrong, kept = distance[:, 1] > tolerance, given == shown
+    return _Judged(true, distance[:, 0], wrong, kept, wrong & ~kept & (given >= 0), sided, slipped)
 
 
 def _spread(distance: Float[np.ndarray, " n"]) -> float:
