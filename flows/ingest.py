@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     from densecorr.datasets.changes import Changes
     from densecorr.datasets.coco import CocoReader
-    from densecorr.datasets.coco_image_files import ImageFile
+    from densecorr.datasets.coco_image_files import FileMemory, KnownFiles
 
 IMAGE_FILES = "image_files.parquet"
+SHARDS = "shards"  # of image files that were read, until the data set is whole
 COMPARED = {"images": "image_id", "instances": "instance_id", "labels": "label_id"}  # tables and their keys
 BYTES_PER_JSON_BYTE = 0.6  # tables compressed, the untouched fields kept beside them; measured
 
@@ -51,21 +53,29 @@ def image_root(inputs: StageInputs) -> str:
 
 
 def write(out: Path, inputs: StageInputs, command: Ingest, progress: Progress) -> None:
-    """Fill the folder `out`: images, instances, labels and cameras tables, dataset.json and more."""
+    """Fill the folder `out`: images, instances, labels and cameras tables, dataset.json and more.
+
+    Until then it has shards of the image files that were read, which are not read again after a kill.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from densecorr.datasets.arrow import CAMERAS
     from densecorr.image_uris import is_uri
+    from storage.filesystem import remove_folder
     from storage.lookup import write_lookup
+    from storage.shards import remove_shards
     from storage.tables import TableWriter, write_tables
 
+    for leftover in out.iterdir():  # of a killed run; which tables there will be is not yet known
+        if leftover.name != SHARDS:
+            remove_folder(leftover)
     counts, image_ids = Counter[str](), list["pa.Array"]()
     with (
         TableWriter(out / "instances.parquet", "instances") as to_instances,
         TableWriter(out / "labels.parquet", "labels") as to_labels,
     ):
-        reader, batches = _read(inputs, command, progress)
+        reader, batches = _read(out, inputs, command, progress)
         for instances, labels in batches:
             to_instances.write(instances)
             to_labels.write(labels)
@@ -96,10 +106,11 @@ def write(out: Path, inputs: StageInputs, command: Ingest, progress: Progress) -
         say(f"{command.source}: {len(reader.quarantine)} bad rows set aside in quarantine.parquet")
     if command.previous is not None:
         _report_changes(out, inputs.path("previous"), command.source, reader)
+    remove_shards(out / SHARDS)
 
 
 def _read(
-    inputs: StageInputs, command: Ingest, progress: Progress
+    out: Path, inputs: StageInputs, command: Ingest, progress: Progress
 ) -> "tuple[CocoReader, Iterable[tuple[pa.Table, pa.Table]]]":
     """What is read, and its instances and labels: batch by batch, or all at once where silhouettes are made."""
     from densecorr.datasets.coco import CocoReader
@@ -112,12 +123,35 @@ def _read(
         command.settings,
         progress,
         listed=None if command.image_list is None else images_in_list(inputs.path("image_list")),
-        known=None if command.previous is None else _known_files(inputs, command),
+        memory=_memory(out / SHARDS, {} if command.previous is None else _known_files(inputs, command)),
     )
     return reader, reader.batches() if command.settings.missing_silhouettes == "none" else [reader.read()]
 
 
-def _known_files(inputs: StageInputs, command: Ingest) -> "Mapping[str, ImageFile]":
+def _memory(shards: Path, earlier: "KnownFiles") -> "FileMemory":
+    """What a killed run of the same recipe has read, and a note in another shard of all that is read now."""
+    import pyarrow.parquet as pq
+
+    from densecorr.datasets.coco_image_files import FileMemory, image_file_table, known_files
+    from storage.shards import finished_shards, write_shard
+
+    done = finished_shards(shards)
+    finished = {
+        name: file for path in done.values() for name, file in known_files(path, earlier=False).items()
+    }
+    numbers = count(max(done, default=-1) + 1)
+    if finished:
+        say(f"going on after {len(finished)} image files that were checked before")
+    return FileMemory(
+        earlier,
+        finished,
+        lambda files: write_shard(
+            shards, next(numbers), lambda path: pq.write_table(image_file_table(files), path)
+        ),
+    )
+
+
+def _known_files(inputs: StageInputs, command: Ingest) -> "KnownFiles":
     """The image files that the previous data set has read, if they are in the folder that is read now.
 
     Raises:
@@ -174,4 +208,4 @@ def estimate_bytes(command: Ingest, inputs: StageInputs) -> int:
     return int(inputs.path("annotations").stat().st_size * BYTES_PER_JSON_BYTE)
 
 
-STAGE = Stage("ingest", Ingest, version=3, write=write, estimate_bytes=estimate_bytes)
+STAGE = Stage("ingest", Ingest, version=3, write=write, shards=True, estimate_bytes=estimate_bytes)

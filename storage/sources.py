@@ -18,6 +18,7 @@ from .filesystem import hash_local, write_atomically
 
 logger = logging.getLogger(__name__)
 
+_REMEMBER_S = 10.0  # between two notes of what was read so far: so much work a kill costs
 _SETTLED_S = 2.0  # a file changed this recently may change again without its times showing it
 _WORKERS = 4
 _FORMAT = 1
@@ -66,16 +67,18 @@ def _digest_files(
     stamps = {name: _stamp(path) for name, path in files.items()}
     digests = {name: known[name][1] for name in files if name in known and known[name][0] == stamps[name]}
     unread = [name for name in files if name not in digests]
-    started = time.time()
+    settled = {name: (stamps[name], digest) for name, digest in digests.items()}
+    started, noted = time.time(), time.monotonic()
     with ThreadPoolExecutor(_WORKERS) as pool:
-        digests.update(zip(unread, pool.map(lambda name: hash_local(files[name]), unread), strict=True))
+        hashes = pool.map(lambda name: hash_local(files[name]), unread)
+        for name, digest in zip(unread, hashes, strict=True):
+            digests[name] = digest
+            if max(stamps[name][1:]) / 1e9 < started - _SETTLED_S and _stamp(files[name]) == stamps[name]:
+                settled[name] = (stamps[name], digest)
+            if remembered and time.monotonic() - noted > _REMEMBER_S:
+                _remember(remembered, settled)
+                noted = time.monotonic()
     if unread and remembered:
-        settled = {
-            name: (stamps[name], digests[name])
-            for name in files
-            if name not in unread
-            or (max(stamps[name][1:]) / 1e9 < started - _SETTLED_S and _stamp(files[name]) == stamps[name])
-        }
         _remember(remembered, settled)
     return digests
 

@@ -20,7 +20,7 @@ from .arrow import INSTANCES, LABELS, DatasetTables
 from .checks import Rejects
 from .coco_annotations import AnnotationReader
 from .coco_categories import read_categories, wanted_images
-from .coco_image_files import KnownFiles
+from .coco_image_files import NOTHING_KNOWN, FileMemory
 from .coco_images import Progress, read_images
 from .coco_json import CocoFile, read_coco_file
 from .coco_types import CocoSettings
@@ -36,7 +36,7 @@ class CocoReader:
 
     Args:
         path, image_root, source, settings, progress, threads, listed: as `read_coco`.
-        known: image files that need not be read again while they are the same.
+        memory: image files that need not be read again while they are the same.
 
     Raises:
         DatasetNotFoundError, AnnotationError, SettingsError: as `read_coco`.
@@ -51,7 +51,7 @@ class CocoReader:
         progress: Progress | None = None,
         threads: int = 8,
         listed: frozenset[str] | None = None,
-        known: KnownFiles | None = None,
+        memory: FileMemory = NOTHING_KNOWN,
     ) -> None:
         settings = settings or CocoSettings()
         if not source or "/" in source:
@@ -64,7 +64,7 @@ class CocoReader:
         categories = read_categories(file, settings.categories, self._rejects)
         wanted = wanted_images(file, categories, settings)
         images = read_images(
-            file, Path(image_root), source, settings, wanted, self._rejects, progress, threads, listed, known
+            file, Path(image_root), source, settings, wanted, self._rejects, progress, threads, listed, memory
         )
         self._images, self._used = images.table, []
         self.image_files, self.n_unread_files = images.files, images.n_unread

@@ -2,8 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from .coco_types import CocoImage
 
 NO_NAME = "neither file_name nor coco_url nor flickr_url"
 GROUP = 32  # images a thread takes at once
+NOTED = 1024  # files read between two notes
 
 IMAGE_FILES = pa.schema(
     [
@@ -47,12 +49,29 @@ class ImageFile(NamedTuple):
 KnownFiles = Mapping[str, ImageFile]  # by path below the image folder
 
 
-def known_files(path: Path) -> dict[str, ImageFile]:
-    """The files of a table of `IMAGE_FILES`, to be passed on to `inspect_files`."""
+@dataclass(frozen=True)
+class FileMemory:
+    """Image files that need not be read again while they are the same, and where to note those that were read.
+
+    `earlier` are those of an earlier data set; `finished` those that this reading noted before it was stopped.
+    `note` is called with the good files, of the size that the JSON gives, that were read since its last call: some
+    `NOTED`, fewer at the end.
+    """
+
+    earlier: KnownFiles = field(default_factory=dict)
+    finished: KnownFiles = field(default_factory=dict)
+    note: Callable[[list[ImageFile]], object] | None = None
+
+
+NOTHING_KNOWN = FileMemory()
+
+
+def known_files(path: Path, *, earlier: bool = True) -> dict[str, ImageFile]:
+    """The files of a table of `IMAGE_FILES`, for a `FileMemory`; `earlier`: an earlier data set's."""
     found = {}
     for batch in pq.ParquetFile(path).iter_batches(columns=IMAGE_FILES.names):
         for name, n_bytes, mtime, digest, width, height in zip(*batch.to_pydict().values(), strict=True):
-            found[name] = ImageFile(name, digest, (width, height), stamp=(n_bytes, mtime), known=True)
+            found[name] = ImageFile(name, digest, (width, height), stamp=(n_bytes, mtime), known=earlier)
     return found
 
 
@@ -65,24 +84,40 @@ def image_file_table(files: Iterable[ImageFile]) -> pa.Table:
 
 
 def inspect_files(
-    images: Sequence[CocoImage], root: Path, check: bool, threads: int, known: KnownFiles | None = None
+    images: Sequence[CocoImage], root: Path, check: bool, threads: int, memory: FileMemory = NOTHING_KNOWN
 ) -> Iterator[ImageFile]:
     """What the disk says about each image; without the checks, only where LVIS's are.
 
-    A file that is in `known` with the same bytes and time is not opened, unless the JSON gives it another size.
+    A file that is in the memory with the same bytes and time is not opened, unless the JSON gives it another size.
     """
-    known = known or {}
     if not check:
         folder = str(root)
         yield from (_find(image, folder) for image in images)
         return
     groups = [images[start : start + GROUP] for start in range(0, len(images), GROUP)]
+    unnoted: list[ImageFile] = []
     with ThreadPoolExecutor(threads) as pool:
-        for found in pool.map(lambda group: [_inspect(image, root, known) for image in group], groups):
+        inspected = pool.map(lambda group: [_inspect(image, root, memory) for image in group], groups)
+        for group, found in zip(groups, inspected, strict=True):
             yield from found
+            if memory.note is not None:
+                unnoted += [
+                    file for image, file in zip(group, found, strict=True) if _is_news(image, file, memory)
+                ]
+                if len(unnoted) >= NOTED:
+                    memory.note(unnoted)
+                    unnoted = []
+    if memory.note is not None and unnoted:
+        memory.note(unnoted)
 
 
-def _inspect(image: CocoImage, root: Path, known: KnownFiles) -> ImageFile:
+def _is_news(image: CocoImage, file: ImageFile, memory: FileMemory) -> bool:
+    """Whether a file was read just now, and need not be again."""
+    was_read = file.stamp is not None and not file.known and memory.finished.get(file.uri) != file
+    return was_read and _fits(image, file)
+
+
+def _inspect(image: CocoImage, root: Path, memory: FileMemory) -> ImageFile:
     """Find an image's file, hash it, read its size as shown; runs in a thread. An address is left for later."""
     candidates = _candidates(image)
     if candidates and is_uri(candidates[0]):
@@ -94,9 +129,9 @@ def _inspect(image: CocoImage, root: Path, known: KnownFiles) -> ImageFile:
                 continue
             status = path.stat()  # before reading: a file that changes meanwhile is read again next time
             stamp = (status.st_size, status.st_mtime_ns)
-            before = known.get(uri)
-            if before is not None and before.stamp == stamp and _fits(image, before):
-                return before
+            for before in (memory.earlier.get(uri), memory.finished.get(uri)):
+                if before is not None and before.stamp == stamp and _fits(image, before):
+                    return before
             header = read_header(path)
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,7 +11,14 @@ import pyarrow as pa
 from ..errors import AnnotationError, DatasetNotFoundError
 from .arrow import IMAGES
 from .checks import Rejects
-from .coco_image_files import IMAGE_FILES, ImageFile, KnownFiles, image_file_table, inspect_files
+from .coco_image_files import (
+    IMAGE_FILES,
+    NOTHING_KNOWN,
+    FileMemory,
+    ImageFile,
+    image_file_table,
+    inspect_files,
+)
 from .coco_json import CocoFile, pack_extra, raw_text, row_fields
 from .coco_types import CocoImage, CocoSettings, id_text
 from .image_lists import is_listed
@@ -29,7 +36,7 @@ class Images:
     rejected: dict[str, str] = field(default_factory=dict)  # why
     dropped: set[str] = field(default_factory=set)  # by a filter
     files: pa.Table = field(default_factory=IMAGE_FILES.empty_table)  # of the kept that were read
-    n_unread: int = 0  # files of the kept that `known` made it needless to read
+    n_unread: int = 0  # files of the kept that an earlier data set made it needless to read
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ def read_images(
     progress: Progress | None = None,
     threads: int = 8,
     listed: frozenset[str] | None = None,
-    known: KnownFiles | None = None,
+    memory: FileMemory = NOTHING_KNOWN,
 ) -> Images:
     """Read, filter and check the images of a file.
 
@@ -63,7 +70,7 @@ def read_images(
         progress: called with the files done, their number and what is done.
         threads: reading files at once.
         listed: keep only images that `image_lists.is_listed` finds in it.
-        known: files that need not be read again while they are the same (`inspect_files`).
+        memory: files that need not be read again while they are the same (`inspect_files`).
 
     Raises:
         DatasetNotFoundError: no folder `root`, with `settings.check_images`.
@@ -97,7 +104,7 @@ def read_images(
         )
     values: list[dict[str, Any]] = []
     files: list[ImageFile] = []
-    found_files = inspect_files([row.image for row in rows], root, settings.check_images, threads, known)
+    found_files = inspect_files([row.image for row in rows], root, settings.check_images, threads, memory)
     for index, (row, found) in enumerate(zip(rows, found_files, strict=True)):
         try:
             value = _values(row, found, source, settings, licences)

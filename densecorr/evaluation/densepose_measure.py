@@ -16,6 +16,7 @@ from .densepose_similarity import (
     check_vertices,
     geodesic_point_similarities,
     release,
+    vertex_count,
     vertices_at_points,
 )
 from .densepose_types import DensePoseSet, Id, ImageGroup
@@ -84,10 +85,9 @@ def group_similarities(
     if not group.truths or not group.detections:
         return dict.fromkeys(metrics, np.zeros((len(group.detections), len(group.truths)))), areas
     known = [truth.mesh for truth in group.truths if truth.dp is not None and scored.geodesics]
-    counts = [len(scored.distances_of(mesh)) for mesh in known]
     for detection, array in zip(group.detections, arrays, strict=True):
-        if counts and not detection.mesh:
-            check_vertices(detection, array, max(counts))
+        if known:
+            check_vertices(detection, array, vertex_count(detection, known, scored))
     values: dict[Metric, np.ndarray] = {}
     if set(metrics) & {"gps", "gpsm"}:
         pairs = vertices_at_points(group.detections, arrays, group.truths, rule)

@@ -101,7 +101,7 @@ def read_vertex_maps(texts: Sequence[str]) -> dict[tuple[str, str], Int64[np.nda
 
 
 def check_set(scored: DensePoseSet) -> None:
-    """Every mesh has geodesics, every true vertex is on its mesh.
+    """Every mesh has geodesics; every true vertex, and every one that a map leads to, is on its mesh.
 
     Raises:
         SettingsError: geodesics are missing, or one unnamed file is given for several meshes.
@@ -116,6 +116,16 @@ def check_set(scored: DensePoseSet) -> None:
             f"{', '.join(scored.geodesics) or 'one file without a name'}",
             "Name them: --geodesics NAME=file.npy, once for each ref_model.",
         )
+    for (source, target), values in scored.vertex_maps.items():
+        if target not in meshes or not len(values):
+            continue
+        count = len(scored.distances_of(target))
+        if not -1 <= values.min() <= values.max() < count:
+            raise AnnotationError(
+                f"a map to the {count} vertices of '{target}', or -1 for none",
+                f"{values.min()} to {values.max()} in that from '{source}'",
+                "Give the map to the mesh that was annotated.",
+            )
     for truth in scored.truths:
         if truth.dp is None or not len(truth.vertex):
             continue

@@ -106,6 +106,8 @@ def geodesic_point_similarities(
 ) -> Float[np.ndarray, "D G"]:
     """GPS of each detection and annotation; 0 for an annotation without points, or with all of them missed.
 
+    A vertex that only a larger mesh of the same category has is a miss.
+
     Distances are float32; without part kappas so are the similarities and their mean, as in the reference evaluator.
     """
     similarity = np.zeros((len(detections), len(truths)))
@@ -126,11 +128,17 @@ def geodesic_point_similarities(
             vertex = np.concatenate([vertex[:, first:last] for first, last in spans], axis=1)
         vertex = _on_mesh(vertex, detections, mesh, scored)
         true = np.concatenate([truth.vertex for truth in own])
-        known = np.flatnonzero((vertex >= 0) & (true >= 0))
-        point = known % max(len(true), 1)
         D = np.asarray(scored.distances_of(mesh))
+        known = np.flatnonzero((vertex >= 0) & (vertex < len(D)) & (true >= 0))
+        point = known % max(len(true), 1)
         distance = D.reshape(-1).take(true[point] * len(D) + vertex.reshape(-1)[known])
         distance = distance.astype(np.float32, copy=False)
+        if np.isnan(distance).any():
+            raise AnnotationError(
+                "geodesic distances (infinite between parts that nothing joins)",
+                f"NaN in those of '{mesh}'",
+                "Solve the distances again.",
+            )
         ends = np.cumsum([last - first for first, last in spans]).tolist()
         values = np.zeros(vertex.shape, dtype=np.float64 if by_part else np.float32)  # infinitely far: 0
         if not by_part:
@@ -189,6 +197,16 @@ def _on_mesh(
             )
         vertex[row, known] = scored.vertex_maps[names][vertex[row, known]]
     return vertex
+
+
+def vertex_count(detection: DensePoseDetection, meshes: Sequence[str], scored: DensePoseSet) -> int:
+    """Vertices of the mesh that a detection is on: an annotated one of `meshes`, or one that a map starts from."""
+    own = [mesh for mesh in meshes if mesh == detection.mesh]
+    pairs = [(str(detection.mesh), mesh) for mesh in meshes]
+    maps = [scored.vertex_maps[pair] for pair in pairs if pair in scored.vertex_maps]
+    if maps and not own:
+        return min(map(len, maps))
+    return max(len(scored.distances_of(mesh)) for mesh in own or meshes)
 
 
 def release(matrices: Sequence[np.ndarray]) -> None:

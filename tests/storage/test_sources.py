@@ -100,6 +100,35 @@ def test_only_changed_files_are_read_again(tmp_path: Path, reads: list[str]) -> 
 
 
 @pytest.mark.usefixtures("settled")
+def test_what_a_stopped_reading_had_read_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str]
+) -> None:
+    folder, cache = tmp_path / "data", tmp_path / "cache"
+    folder.mkdir()
+    for index in range(20):
+        (folder / f"{index:02d}.txt").write_text(str(index))
+    plain = sources.hash_local
+
+    def stop_at_the_twelfth(path: Path) -> str:
+        if path.name == "11.txt":
+            raise OSError("the disk went away")
+        return plain(path)
+
+    monkeypatch.setattr(sources, "_REMEMBER_S", -1.0)
+    monkeypatch.setattr(
+        sources, "_files_below", lambda folder, _: {p.name: p for p in sorted(folder.iterdir())}
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "hash_local", stop_at_the_twelfth)
+        with pytest.raises(OSError, match="went away"):
+            digest_source(folder, cache)
+    reads.clear()
+    assert digest_source(folder, cache) == digest_source(folder)
+    assert sorted(reads[:9]) == [f"{index:02d}.txt" for index in range(11, 20)]
+    assert len(reads) == 9 + 20
+
+
+@pytest.mark.usefixtures("settled")
 def test_a_change_that_keeps_size_and_mtime_is_seen(tmp_path: Path) -> None:
     file, cache = tmp_path / "a.txt", tmp_path / "cache"
     file.write_text("one")
