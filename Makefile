@@ -9,11 +9,12 @@ ARGS ?=
 ONLY ?=
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-slow check format bench constraints
+.PHONY: help setup demo test test-slow test-browser check format bench constraints
 
 help:
 	@echo "make demo         the whole product on the built-in data, from set-up to report"
 	@echo "make test         the tests (test-slow: those that take minutes)"
+	@echo "make test-browser the review panel in Chromium and the real FiftyOne App (chromium and MongoDB: see infra/README.md)"
 	@echo "make check        formatting, lint, types, import directions (format: mends the first two)"
 	@echo "make bench        speed and memory against the baselines; ONLY=name runs one"
 	@echo "make setup        only the set-up; the others do it by themselves"
@@ -35,6 +36,11 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+# Skipped tests are listed with what they lack. A MongoDB that .ci/run or infra/get_mongod.sh left in .venv is used.
+test-browser: $(STAMP)
+	OMP_NUM_THREADS=1 DENSECORR_MONGOD="$${DENSECORR_MONGOD:-$(abspath $(wildcard .venv/mongo/bin/mongod))}" \
+		$(BIN)/python -m pytest tests/browser -m browser -n $(WORKERS) --dist loadfile -rs $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check

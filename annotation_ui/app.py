@@ -3,6 +3,8 @@
 FiftyOne has no login, so the App is bound to the loop-back address, and that is checked on its sockets.
 """
 
+import atexit
+import contextlib
 import importlib
 import importlib.util
 import ipaddress
@@ -18,6 +20,8 @@ from typing import Any
 from densecorr.errors import DependencyError, SettingsError
 
 from .mongo import find_database, use_database
+
+_GOODBYE_S = 2.0  # for a database that may be gone
 
 _LOOPBACK_REMEDY = (
     "FiftyOne has no login. Keep 127.0.0.1 and reach it with: ssh -L {port}:127.0.0.1:{port} HOST"
@@ -101,7 +105,7 @@ def open_app(
     try:
         check_loopback(port)
         url = f"http://{address}:{port}/datasets/{name}"
-        print(f"FiftyOne shows '{name}' at {url}" + ("; Ctrl-C ends it." if wait else ""), flush=True)
+        print(f"FiftyOne shows '{name}' at {url}" + (" (Ctrl-C ends it)" if wait else ""), flush=True)
         if browser:
             webbrowser.open(url)
         if wait:
@@ -130,10 +134,41 @@ def _wait_for_the_user(session: Any) -> None:
         session.wait(-1)
     except KeyboardInterrupt:
         print("closing FiftyOne (a few seconds)", flush=True)
-        session.close()
+        close_session(session)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def close_session(session: Any) -> None:
+    """End the servers; where the database does not answer without FiftyOne's own goodbyes, which wait for it."""
+    import psutil
+
+    if database_answers():
+        session.close()
+        return
+    print("the database does not answer: ending the servers without it", flush=True)
+    servers = psutil.Process().children(recursive=True)
+    for server in servers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            server.kill()
+    psutil.wait_procs(servers, timeout=_GOODBYE_S)
+    database = importlib.import_module("fiftyone.core.odm.database")
+    atexit.unregister(database._delete_non_persistent_datasets_if_allowed)
+
+
+def database_answers(timeout_s: float = _GOODBYE_S) -> bool:
+    """Whether the database of the FiftyOne that was imported answers now."""
+    import pymongo
+    from pymongo.errors import PyMongoError
+
+    client = importlib.import_module("fiftyone.core.odm").get_db_client()
+    try:
+        with pymongo.timeout(timeout_s):
+            client.admin.command("ping")
+    except PyMongoError:
+        return False
+    return True
 
 
 def check_address(address: str, port: int) -> None:

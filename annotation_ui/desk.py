@@ -17,16 +17,19 @@ from densecorr.records import Decision, LabelRecord
 from densecorr.review.state import ReviewState, replay
 from storage.artifacts import Store
 
-from .desk_act import make_decision
+from . import desk_spread
+from .desk_act import make_decision, sent_before
 from .desk_data import DeskData
+from .desk_earlier import EarlierLabels, kept_notice
 from .desk_errors import DeskError, error_answer
 from .desk_instance import describe_acts, describe_points, picture, undone_ids
 from .desk_leases import DeskLeases
 from .desk_news import DeskNews
 from .desk_record import DeskRecord, progress_of, verdict_of
 from .desk_settings import DeskSettings
+from .desk_similarity import DeskSimilarity
 from .desk_suggest import ask_neighbours, gather_evidence, suggest
-from .desk_template import describe_template, distances_from, encode_array, likeness
+from .desk_template import describe_template, distances_from
 from .leases import Leases, MemoryLeases
 
 VERSION = 1  # of the protocol
@@ -52,6 +55,9 @@ class Desk:
         self._news = DeskNews(store, settings.tags, (settings.dataset, settings.labels))
         self._data = DeskData(settings, store)
         self._record = DeskRecord(store, settings.dataset, settings.reviewer)
+        similarities = store.path(settings.similarities) if settings.similarities else None
+        self._similarity = DeskSimilarity(self._data.template, similarities)
+        self._earlier = EarlierLabels(store, settings.dataset, self._data.template.template_id)
         self._columns = self._data.columns()
         self._picture = lru_cache(_PICTURES)(lambda key: picture(self._data.instance(key)))
         self._acting = threading.RLock()
@@ -135,7 +141,7 @@ class Desk:
         """Store an act; once this answers, it is on the disk.
 
         Beside `decision_id` there may be an `error`: the leases cannot be reached (`database`), or what this desk is
-        about was replaced since it was opened (`stale`).
+        about was replaced since it was opened, or it is another label set that the store knows (`stale`).
 
         Raises:
             DeskError: the labels are others now (`stale`, `template`), someone else holds the instance
@@ -143,7 +149,7 @@ class Desk:
             AnnotationError: an act that could not be replayed.
         """
         key = str(act.get("instance_id"))
-        label = self._data.check_seen(key, str(act.get("label_id")), str(act.get("revision")))
+        label, notice = self._seen(key, str(act.get("label_id")), str(act.get("revision")))
         with self._acting:
             lease, away = self._leases.take(key)
             if not lease["mine"]:
@@ -153,19 +159,22 @@ class Desk:
                     f"one that {lease['reviewer']} holds until {lease['until']}",
                     "Go on with the next one; this act was not stored.",
                 )
-            decision = make_decision(
-                act,
-                label,
-                self._decisions(key, label.label_id),
-                self._settings.dataset,
-                self._settings.reviewer,
-                len(self._data.template.V),
-            )
-            self._record.add(decision)
-            verdict = verdict_of(self._record.of(key, label.label_id))
+            earlier = self._decisions(key, label.label_id)
+            decision = sent_before(act, earlier)
+            if decision is None:
+                decision = make_decision(
+                    act,
+                    label,
+                    earlier,
+                    self._settings.dataset,
+                    self._settings.reviewer,
+                    len(self._data.template.V),
+                )
+                self._record.add(decision)
+            verdict = verdict_of(self._record.of(key, self._data.label_id(key)))
             if key in self._verdicts:
                 self._verdicts[key] = verdict
-        notice = away or self._news.check()
+        notice = notice or away or self._news.check()
         return {
             "decision_id": decision.decision_id,
             "verdict": verdict,
@@ -179,18 +188,25 @@ class Desk:
         return {}
 
     def review_similarity(self, instance_id: str, x: float, y: float, vertex: int) -> dict[str, Any]:
-        """How alike each vertex is to one, or, where that is -1, to what the neighbours put at (x, y)."""
+        """How alike the image at a labelled point near (x, y) is to each vertex, if that was computed.
+
+        Else how near each vertex is to the one given, or, where that is -1, to what the neighbours put at (x, y).
+        """
         template = self._data.template
         if not -1 <= vertex < len(template.V):
             raise SettingsError(f"a vertex in [-1, {len(template.V)})", str(vertex), "Reload the panel.")
-        if vertex < 0:
-            label, state = self._state(instance_id)
-            guess = ask_neighbours(template, gather_evidence(label, state), np.array([x, y]))
-            if guess is None:
-                return {"kind": "geodesic", "values": encode_array(np.zeros(len(template.V)), "u1")}
-            vertex = guess[0]
-        values = likeness(distances_from(template, vertex))
-        return {"kind": "geodesic", "values": encode_array(values, "u1")}
+        known = self._similarity.features(instance_id, x, y)
+        if known is not None or vertex >= 0:
+            return known or self._similarity.geodesic(vertex)
+        label, state = self._state(instance_id)
+        guess = ask_neighbours(template, gather_evidence(label, state), np.array([x, y]))
+        return self._similarity.geodesic(None if guess is None else guess[0])
+
+    def review_spread(self, instance_id: str, parts: Mapping[str, Any]) -> dict[str, Any]:
+        """Points to annotate on delineated parts, for annotating from scratch; nothing is stored."""
+        label, image = self._data.label(instance_id), self._data.instance(instance_id).image
+        decisions = self._decisions(instance_id, label.label_id)
+        return {"points": desk_spread.propose_points(label, decisions, parts, image.height, image.width)}
 
     def review_suggest(self, instance_id: str, point_id: int | None) -> dict[str, Any]:
         """Suggestions for a point; for all points only those that would move them by more than a little."""
@@ -203,35 +219,32 @@ class Desk:
     def review_history(self, limit: int) -> dict[str, Any]:
         """One's last acts, newest first."""
         with self._acting:
-            acts = self._record.newest(max(0, int(limit)))
-            undone = {key for act in acts for key in undone_ids(self._record.all_of(act.instance_id))}
-        return {
-            "acts": [
-                {
-                    "decision_id": act.decision_id,
-                    "instance_id": act.instance_id,
-                    "action": act.action,
-                    "point_id": act.point_id,
-                    "time": act.time.isoformat(),
-                    "undone": act.decision_id in undone,
-                }
-                for act in acts
-            ]
-        }
+            return {"acts": self._record.history(max(0, int(limit)))}
 
     def review_guide(self) -> dict[str, Any]:
         """The guideline page."""
         return {"html": files("annotation_ui").joinpath("desk_guide.html").read_text(encoding="utf-8")}
 
     def warm_up(self) -> None:
-        """Do now what would make the first answers slow: geodesics, the database's first connection."""
+        """Do now what would make the first answers slow: geodesics, k-means, the database's first connection."""
         self._leases.held()
         distances_from(self._data.template, 0)
+        desk_spread.warm_up()
 
     def close(self) -> None:
         """Give back the leases, bring the decisions table up to date, close the journal."""
         self._leases.release(None)
         self._record.close()
+
+    def _seen(self, key: str, label_id: str, revision: str) -> tuple[LabelRecord, DeskError | None]:
+        """The label set that an act is about and, where it is not the one shown here, what to say of it."""
+        try:
+            return self._data.check_seen(key, label_id, revision), None
+        except DeskError as error:
+            label = None if error.kind != "stale" else self._earlier.find(key, label_id, revision)
+            if label is None or label_id == self._data.label_id(key):
+                raise
+            return label, kept_notice(label)
 
     def _decisions(self, instance_id: str, label_id: str) -> list[Decision]:
         with self._acting:

@@ -1,5 +1,6 @@
 """An act as the panel sends it, made a decision."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -14,6 +15,18 @@ from densecorr.review.state import ReviewState, replay
 from .desk_errors import DeskError
 
 _KEYS = ("action", "point_id", "undoes", "after", "reason", "seconds")
+
+
+def tail_of(act: Mapping[str, Any]) -> str | None:
+    """The end of the decision id that an act's key stands for, so that an act that is sent twice is stored once."""
+    key = act.get("key")
+    return None if key is None else hashlib.sha256(str(key).encode()).hexdigest()[:16]
+
+
+def sent_before(act: Mapping[str, Any], decisions: Sequence[Decision]) -> Decision | None:
+    """What was stored of an act that came before, if it did: a browser sends again when an answer is lost."""
+    tail = tail_of(act)
+    return None if tail is None else next((one for one in decisions if one.decision_id.endswith(tail)), None)
 
 
 def make_decision(
@@ -40,7 +53,7 @@ def make_decision(
     try:
         given = {key: act.get(key) for key in _KEYS}
         decision = Decision(
-            decision_id=new_decision_id(),
+            decision_id=new_decision_id(tail_of(act)),
             dataset_id=dataset_id,
             instance_id=label.instance_id,
             label_id=label.label_id,

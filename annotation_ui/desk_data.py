@@ -92,6 +92,11 @@ class DeskData:
             )
         return label
 
+    def label_id(self, instance_id: str) -> str | None:
+        """The label set to judge, None if there is none."""
+        row = self._labels.rows.get(instance_id)
+        return None if row is None else self._labels.table["label_id"][row].as_py()
+
     def _read_label(self, instance_id: str) -> LabelRecord:
         label = self._labels.record(instance_id)
         if label is None:

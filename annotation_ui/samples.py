@@ -87,6 +87,7 @@ def export_dataset(
     overlays: Sequence[Overlay] = (),
     batch_size: int = 256,
     progress: Callable[[int, int], None] | None = None,
+    keep_fields: bool = False,
 ) -> ExportSummary:
     """Make, or bring up to date, the FiftyOne data set `name` from a data set artifact and label artifacts.
 
@@ -99,6 +100,7 @@ def export_dataset(
             (`<field>_iuv`), `error` (`<field>_error`).
         batch_size: images written at once.
         progress: called with (images done, images in all) after each batch.
+        keep_fields: leave the label sets that an earlier export showed: others may look at them now.
 
     Raises:
         DependencyError: no MongoDB.
@@ -143,8 +145,10 @@ def export_dataset(
     stale = [known[image_id] for image_id in known.keys() - image_ids]
     dataset.delete_samples(stale)
     palettes = {labels.field: set(dataset.distinct(f"{labels.field}.keypoints.color")) for labels in sets}
-    _drop_fields(dataset, palettes, overlays)
-    set_appearance(dataset, instances["category"].unique().to_pylist(), palettes)
+    shown = _list_fields(dataset, palettes, overlays, keep_fields)
+    kept = [field for field in shown if f"{field}_points" in shown and field not in palettes]
+    others = {field: set(dataset.distinct(f"{field}.keypoints.color")) for field in kept}
+    set_appearance(dataset, instances["category"].unique().to_pylist(), others | palettes)
     dataset.save()
     used = {one for labels in sets for one in labels.table["template_id"].unique().to_pylist()}
     return ExportSummary(
@@ -262,10 +266,14 @@ def _write_batch(
     write_points(dataset, {ids[key]: documents for key, documents in points.items()})
 
 
-def _drop_fields(dataset: Any, palettes: Mapping[str, set[str]], overlays: Sequence[Overlay]) -> None:
-    """Remove the fields of label sets that an earlier export showed and this one does not."""
+def _list_fields(
+    dataset: Any, palettes: Mapping[str, set[str]], overlays: Sequence[Overlay], keep: bool
+) -> list[str]:
+    """Note which fields are ours: those of this export and, with `keep`, of earlier ones, else these are removed."""
     endings = [*ENDINGS, *(OVERLAYS[kind] for kind in overlays)]
     fields = [field + ending for field in palettes for ending in endings]
-    gone = [field for field in dataset.info[_INFO]["fields"] if field not in fields]
-    dataset.delete_sample_fields([field for field in gone if dataset.has_field(field)])
-    dataset.info[_INFO] = {"fields": fields}
+    before = [field for field in dataset.info[_INFO]["fields"] if field not in fields]
+    if not keep:
+        dataset.delete_sample_fields([field for field in before if dataset.has_field(field)])
+    dataset.info[_INFO] = {"fields": [*fields, *before] if keep else fields}
+    return dataset.info[_INFO]["fields"]

@@ -97,16 +97,20 @@ def _dispatch(name: str, arguments: list[str], session: Session) -> int | None:
 def _run_stage(name: str, arguments: list[str], session: Session) -> None:
     import tyro
 
-    from .presets import take_preset
+    from .presets import take_option, take_preset
     from .registry import load_stage
     from .run_command import run_one
 
     stage = load_stage(name)
+    tag, arguments = take_option("--tag", arguments)
     default, arguments = take_preset(stage.command, arguments)
     command = tyro.cli(stage.command, default=default, args=arguments, prog=f"densecorr {name}")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0":
         return  # under torchrun, the first process runs the stage and starts the processes it needs
-    print(run_one(stage, name, command, session).artifact_id)
+    artifact_id = run_one(stage, name, command, session).artifact_id
+    if tag is not None:
+        session.open_store().tag(tag, artifact_id)
+    print(artifact_id)
 
 
 def _fail(text: str, log: Path | None, code: int) -> int:
@@ -143,6 +147,9 @@ def help_text() -> str:
             "",
             "tools:",
             *tools,
+            "",
+            "option of every stage:",
+            "  --tag NAME                 a name for the artifact, which commands take in place of its id",
             "",
             "options of every command:",
             "  --store FOLDER|URI         where artifacts are kept (else DENSECORR_STORE, else ./runs/store)",

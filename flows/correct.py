@@ -36,7 +36,7 @@ class Correct:
 
 
 def write(out: Path, inputs: StageInputs, command: Correct, progress: Progress) -> None:
-    """Fill the folder `out`: labels.parquet, review.json with counts, conflicts.jsonl with every difference."""
+    """Fill the folder `out`: labels.parquet, review.json (counts, minutes), conflicts.jsonl with every difference."""
     import json
     from dataclasses import asdict, replace
     from functools import partial
@@ -48,6 +48,8 @@ def write(out: Path, inputs: StageInputs, command: Correct, progress: Progress) 
     from storage.decision_rows import table_to_decisions
     from storage.rows import records_to_table, table_to_records
     from storage.tables import read_table, write_tables
+
+    from .collect import summarise
 
     template = read_template(inputs.path("template"))
     labels = table_to_records("labels", read_table(inputs.path("labels") / "labels.parquet", "labels"))
@@ -62,6 +64,8 @@ def write(out: Path, inputs: StageInputs, command: Correct, progress: Progress) 
     by_label: dict[str, list] = {}
     for decision in decisions:
         by_label.setdefault(decision.label_id, []).append(decision)
+    ids = {label.label_id for label in labels}
+    spent = summarise([decision for decision in decisions if decision.label_id in ids])
     rows = partial(geodesic_rows, template)
     kept: list[LabelRecord] = []
     conflicts = []
@@ -90,7 +94,7 @@ def write(out: Path, inputs: StageInputs, command: Correct, progress: Progress) 
             counts["undecided"] += 1
         else:
             counts["unreviewed"] += 1
-            if command.unreviewed == "keep":
+            if command.unreviewed == "keep" and len(label.x):  # a blank one says nothing
                 kept.append(label)
     progress(len(labels), len(labels), "label sets")
     if command.others is not None:
@@ -105,10 +109,12 @@ def write(out: Path, inputs: StageInputs, command: Correct, progress: Progress) 
         "conflicts": len(conflicts),
         "decisions": len(decisions),
         "decisions on others": unknown,
+        "instances": spent["instances"],
+        "minutes": spent["minutes"],
     }
     (out / "review.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     lines = (json.dumps(asdict(conflict)) for conflict in conflicts)
     (out / "conflicts.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-STAGE = Stage("correct", Correct, version=1, write=write)
+STAGE = Stage("correct", Correct, version=2, write=write)

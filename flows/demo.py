@@ -19,6 +19,15 @@ METHODS = {
     "trained on truth": "trained_on_truth",
 }
 
+# The end of an artifact's tag, `demo-person-data`: the stage that made it.
+TAGGED = {
+    "": "train",
+    "-data": "ingest",
+    "-labels": "labels",
+    "-template": "template",
+    "-synthetic": "synthesise",
+}
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -71,12 +80,13 @@ class Demo:
             metrics[category] = json.loads((folder / "metrics.json").read_text())
             for name in ("report.html", "pictures.png"):
                 shutil.copyfile(folder / name, out / f"{category}-{name}")
-            store.tag(f"demo-{category}", ids[f"train-{category}"])
+            for tag, stage in TAGGED.items():
+                store.tag(f"demo-{category}{tag}", ids[f"{stage}-{category}"])
         summary = {category: summarise(metrics[category], seed) for category in CATEGORIES}
         (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
         write_index(out, metrics, size)
         print(format_results(metrics))
-        print(closing_lines(out, ids))
+        print(closing_lines(out))
         return summary
 
 
@@ -198,13 +208,17 @@ def write_index(out: Path, metrics: dict[str, dict], size: str) -> None:
     write_report(out / "report.html", data)
 
 
-def closing_lines(out: Path, ids: dict[str, str]) -> str:
+def closing_lines(out: Path) -> str:
     """Where the report is, and how to look at the data in FiftyOne."""
     from annotation_ui.app import mongo_available
 
     available, reason = mongo_available()
-    command = f"densecorr review open {ids['ingest-person']} --labels {ids['labels-person']}"
-    lines = ["", f"report: {out / 'report.html'}", f"browse in FiftyOne: {command}"]
+    lines = [
+        "",
+        f"report: {out / 'report.html'}",
+        "browse in FiftyOne: densecorr review open demo-person-data --labels demo-person-labels",
+        "correct labels and train again: docs/review.md",
+    ]
     if not available:
         lines.append(f"(FiftyOne needs MongoDB, which is not here: {reason})")
     return "\n".join(lines)

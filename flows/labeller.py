@@ -70,6 +70,11 @@ class Labeller:
         """Loaded when the first image needs it: a run that has only its files to join loads no network."""
         return self._settings_of_extractor.load(self._run.device, self._run.offload)
 
+    @property
+    def vertices(self) -> np.ndarray:
+        """The template vertices that are matched, in the order of the views' features."""
+        return self._views.vertices
+
     def choose(self, instances: list[DatasetInstance], note: Path) -> None:
         """With 'auto' pooling, pick the variant on some of the instances; then keep only the views it uses.
 

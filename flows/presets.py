@@ -7,19 +7,25 @@ from densecorr.config import from_jsonable
 from densecorr.errors import SettingsError
 
 
+def take_option(option: str, arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The value of an option that no command declares (None where it is absent), and the other arguments."""
+    rest: list[str] = []
+    value, given = None, iter(arguments)
+    for argument in given:
+        if argument == option or argument.startswith(f"{option}="):
+            value = argument.partition("=")[2] if "=" in argument else next(given, "")
+        else:
+            rest.append(argument)
+    return value, rest
+
+
 def take_preset(command: type, arguments: list[str]) -> tuple[Any, list[str]]:
     """The command with the preset's settings as a default for tyro (None without a preset), and the other arguments.
 
     Raises:
         SettingsError: no such preset, none named, or a command without presets.
     """
-    rest: list[str] = []
-    name, given = None, iter(arguments)
-    for argument in given:
-        if argument == "--preset" or argument.startswith("--preset="):
-            name = argument.partition("=")[2] if "=" in argument else next(given, "")
-        else:
-            rest.append(argument)
+    name, rest = take_option("--preset", arguments)
     if name is None:
         return None, rest
     kind = get_type_hints(command).get("settings")

@@ -52,7 +52,14 @@ STAGES = (
         "flows.calibrate:STAGE",
         "learn which error to expect of a pseudo-label, where the truth is known",
     ),
+    Entry("opinion", "flows.opinion:STAGE", "what a trained model says at the points of a label set"),
     Entry("select", "flows.select:STAGE", "choose which labels to review within so many minutes"),
+    Entry(
+        "blank-labels", "flows.blank_labels:STAGE", "an empty label set an instance, to annotate from scratch"
+    ),
+    Entry(
+        "similarities", "flows.similarities:STAGE", "heat maps of the points under review, for `review open`"
+    ),
     Entry("collect", "flows.collect:STAGE", "wait for the review of what was selected, or simulate it"),
     Entry("correct", "flows.correct:STAGE", "apply what reviewers decided to label sets, for training"),
     Entry("train", "flows.train:STAGE", "train a network on labels"),

@@ -1,6 +1,7 @@
 """`densecorr review`: look at a data set and its labels in FiftyOne, and decide about them in a panel there."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -8,12 +9,15 @@ from tyro.conf import OmitSubcommandPrefixes, Positional, subcommand
 
 from densecorr.errors import SettingsError
 
+from .review_agreement import ReviewAgreement
 from .review_assign import ReviewAssign
 from .review_export import ReviewExport
 from .review_import import ReviewImport
-from .review_open import FIRST_PORT, finish, free_port, prepare_desk, use_desk
+from .review_open import FIRST_PORT, finish, free_port, make_blank, prepare_desk, use_desk, with_similarities
 from .review_reconcile import ReviewReconcile
+from .review_simulate import ReviewSimulate
 from .review_status import ReviewStatus
+from .review_sync import ReviewSync, sync
 from .review_templates import find_colors
 from .session import Session, say
 
@@ -37,6 +41,12 @@ class ReviewOpen:
     """Your name: opens the review panel on the label set named, or the data set's own; one App a reviewer."""
     opinion: str | None = None
     """With --reviewer: a label artifact, such as the trained model's, to suggest corrections from."""
+    similarities: str | None = None
+    """With --reviewer: an artifact of the stage `similarities`, for heat maps of the image's features."""
+    scratch: bool = False
+    """Annotate from scratch: an empty label set for each object, of the template that --templates names."""
+    category: str | None = None
+    """With --scratch: objects of this category only."""
     order: Path | None = None
     """With --reviewer: a file of instance ids to go through, one a line; by default your share (`review assign`)."""
     port: int | None = None
@@ -72,7 +82,10 @@ Review = OmitSubcommandPrefixes[
     Annotated[ReviewOpen, subcommand("open")]
     | Annotated[ReviewStatus, subcommand("status")]
     | Annotated[ReviewAssign, subcommand("assign")]
+    | Annotated[ReviewAgreement, subcommand("agreement")]
     | Annotated[ReviewReconcile, subcommand("reconcile")]
+    | Annotated[ReviewSimulate, subcommand("simulate")]
+    | Annotated[ReviewSync, subcommand("sync")]
     | Annotated[ReviewExport, subcommand("export")]
     | Annotated[ReviewImport, subcommand("import")]
     | Annotated[ReviewRemove, subcommand("remove")]
@@ -88,47 +101,66 @@ def main(command: ReviewOpen, store: "Store") -> None:
         SettingsError: the port is in use, the name belongs to another FiftyOne data set, or an option of a
             review without a reviewer.
     """
-    from annotation_ui.app import check_address, import_fiftyone, open_app
+    from annotation_ui.app import check_address, database_answers, import_fiftyone, open_app
     from annotation_ui.plugins import PANEL
     from annotation_ui.samples import export_dataset
 
     from .progress import StageProgress
 
-    if command.reviewer is None and (command.opinion or command.order):
-        raise SettingsError("--reviewer with --opinion and --order", "none", "Add --reviewer NAME.")
+    if command.reviewer is None and (command.opinion or command.order or command.similarities):
+        raise SettingsError(
+            "--reviewer with --opinion, --order and --similarities", "none", "Add --reviewer NAME."
+        )
+    if command.category is not None and not command.scratch:
+        raise SettingsError(
+            "--category with --scratch", "without", "Name the labels of one category instead."
+        )
     dataset_id = store.resolve(command.dataset)
     label_ids = [store.resolve(text) for text in command.labels]
+    if command.scratch:
+        label_ids.insert(0, make_blank(store, dataset_id, label_ids, command.templates, command.category))
     port = command.port or (FIRST_PORT if command.reviewer is None else free_port())
     if not command.export_only:
         check_address("127.0.0.1", port)
     name = command.name or f"densecorr-{dataset_id[:8]}"
-    shown = label_ids
+    shown, order = label_ids, None
     if command.reviewer is not None:
         opinion = None if command.opinion is None else store.resolve(command.opinion)
         desk = prepare_desk(
             store, dataset_id, name, command.reviewer, label_ids, opinion, command.templates, command.order
         )
         tags = store.tags()
-        use_desk(
-            replace(desk, tags=tuple(text for text in (command.dataset, *command.labels) if text in tags))
-        )
+        tags = tuple(text for text in (command.dataset, *command.labels) if text in tags)
+        if command.similarities is not None:
+            desk = with_similarities(store, desk, store.resolve(command.similarities))
+        use_desk(replace(desk, tags=tags))
         shown = label_ids if opinion is None or opinion in label_ids else [*label_ids, opinion]
+        order = desk.order if command.order is not None else None
     colors = find_colors(store, [dataset_id, *shown], command.templates)
     say("starting FiftyOne")
     import_fiftyone()
     with StageProgress("review") as progress:
         folders = [store.path(label_id) for label_id in shown]
         summary = export_dataset(
-            store.path(dataset_id), folders, colors, name, overlays=command.overlays, progress=progress
+            store.path(dataset_id),
+            folders,
+            colors,
+            name,
+            overlays=command.overlays,
+            progress=progress,
+            keep_fields=command.reviewer is not None,
         )
     say(str(summary))
+    synced = partial(sync, store, dataset_id, next(iter(label_ids), None), name, order)
+    synced()
     if command.export_only:
         return
-    if command.reviewer is None:
-        open_app(name, port, browser=command.browser)
-        return
-    say(f"{command.reviewer} reviews in the App's tab 'Review'")
+    if command.reviewer is not None:
+        say(f"{command.reviewer} reviews in the App's tab 'Review'")
     try:
-        open_app(name, port, browser=command.browser, panel=PANEL)
+        open_app(name, port, browser=command.browser, panel=PANEL if command.reviewer else None)
     finally:
-        finish(store, dataset_id, command.reviewer)
+        if command.reviewer is not None:
+            finish(store, dataset_id, command.reviewer)
+        if database_answers():
+            synced()

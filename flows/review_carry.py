@@ -1,12 +1,10 @@
 """Which decisions on earlier label sets hold for the present ones: those on the same points of the same instance."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from densecorr.errors import ArtifactError
 from densecorr.records import Decision, LabelRecord
 from densecorr.review.acts import new_decision_id
 from densecorr.review.state import effective, initial_state
@@ -126,34 +124,17 @@ def _earlier_labels(
     store: "Store", wanted: Iterable[tuple[str, str]]
 ) -> Mapping[tuple[str, str], LabelRecord]:
     """Label sets by data set and label id, from the data sets themselves, else from any label artifact."""
+    from storage.label_tables import label_tables, read_label_sets
+
     left, found = set(wanted), {}
-    for artifact_id, path in _label_tables(store, {dataset_id for dataset_id, _ in left}):
+    datasets = {dataset_id for dataset_id, _ in left}
+    for artifact, path in label_tables(store, datasets):
         if not left:
             break
+        artifact_id = artifact if artifact in datasets else None
         named = {label_id for dataset_id, label_id in left if artifact_id in (None, dataset_id)}
-        records = {record.label_id: record for record in _read(path, named)}
+        records = {record.label_id: record for record in read_label_sets(path, named)}
         hits = {key for key in left if key[1] in records and artifact_id in (None, key[0])}
         found |= {key: records[key[1]] for key in hits}
         left -= hits
     return found
-
-
-def _label_tables(store: "Store", datasets: set[str]) -> Iterator[tuple[str | None, Path]]:
-    """Tables of labels: each data set's own with its id, then those of all other artifacts, newest first."""
-    manifests = sorted(store.list(), key=lambda one: one.created, reverse=True)
-    ours = [one for one in manifests if any(file.path == "labels.parquet" for file in one.files)]
-    for manifest in sorted(ours, key=lambda one: one.artifact_id not in datasets):
-        try:
-            path = store.path(manifest.artifact_id) / "labels.parquet"
-        except ArtifactError:
-            continue  # damaged: `store verify` says so
-        yield (manifest.artifact_id if manifest.artifact_id in datasets else None), path
-
-
-def _read(path: Path, label_ids: set[str]) -> list[LabelRecord]:
-    from storage.tables import read_table, table_to_records
-
-    if not label_ids:
-        return []
-    table = read_table(path, "labels", filters=[("label_id", "in", sorted(label_ids))])
-    return table_to_records("labels", table)

@@ -36,6 +36,8 @@ class ReviewExport:
     """Weight of a reviewed label set in training."""
     unreviewed: Literal["keep", "drop"] = "keep"
     """Whether label sets that nobody decided about stay."""
+    others: str | None = None
+    """Labels of the instances that nobody decided about: the artifact that `select` chose from."""
     tag: str | None = None
     """A name for the artifact."""
     out: Path | None = None
@@ -58,6 +60,7 @@ class ReviewExport:
     def _correct(self, store: "Store") -> None:
         from .correct import STAGE, Correct
         from .progress import StageProgress
+        from .review_next import train_command
         from .review_templates import find_template
         from .session import say
         from .stage import run_stage
@@ -73,6 +76,7 @@ class ReviewExport:
             labels=labels,
             template=template,
             decisions=str(write_snapshot(store, dataset_id)),
+            others=None if self.others is None else store.resolve(self.others),
             rule=self.rule,
             weight=self.weight,
             unreviewed=self.unreviewed,
@@ -83,6 +87,7 @@ class ReviewExport:
             store.tag(self.tag, artifact_id)
         summary = (store.path(artifact_id) / "review.json").read_text(encoding="utf-8")
         say(" ".join(summary.split()))
+        say(f"to train on them: {train_command(store, dataset_id, artifact_id, template)}")
         print(artifact_id)
 
     def _write(self, store: "Store", out: Path) -> None:

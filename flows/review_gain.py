@@ -24,7 +24,7 @@ class ReviewGain:
     after: tuple[ArtifactRef, ...]
     """The evaluation of a model trained on reviewed labels, one a review."""
     collected: tuple[ArtifactRef, ...]
-    """The decisions (`collect`) of each review, in the same order."""
+    """What was spent on each review, in the same order: its decisions (`collect`) or its labels (`correct`)."""
     names: tuple[str, ...] = ()
     """What to call the reviews; the first is compared with the others."""
     bootstrap: BootstrapSettings = field(default_factory=BootstrapSettings)
@@ -47,10 +47,7 @@ def write(out: Path, inputs: StageInputs, command: ReviewGain, progress: Progres
         )
     before = errors_of_model(inputs.path("before"))
     reviews = dict(zip(names, map(errors_of_model, inputs.paths("after")), strict=True))
-    spent = {
-        name: json.loads((folder / "collected.json").read_text(encoding="utf-8"))
-        for name, folder in zip(names, inputs.paths("collected"), strict=True)
-    }
+    spent = {name: read_spent(folder) for name, folder in zip(names, inputs.paths("collected"), strict=True)}
     facts = gain_facts(before, reviews, spent, command.bootstrap)
     (out / "gain.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     columns = ("training labels", "error of 228", "minutes", "instances", "taken off", "95 %", "per minute")
@@ -167,6 +164,26 @@ def errors_of_model(folder: Path) -> dict[str, float]:
         )
     own = table[table["method"] == models[0]]
     return dict(zip(own["instance_id"], own[FIGURE].astype(float), strict=True))
+
+
+def read_spent(folder: Path) -> dict[str, Any]:
+    """Instances and minutes of a review, of the artifact of `collect` or of `correct`.
+
+    Raises:
+        ArtifactError: another one.
+    """
+    from densecorr.errors import ArtifactError
+
+    for name in ("collected.json", "review.json"):
+        if (folder / name).is_file():
+            facts = json.loads((folder / name).read_text(encoding="utf-8"))
+            if "minutes" in facts:
+                return facts
+    raise ArtifactError(
+        "decisions (`collect`) or reviewed labels (`correct`, `review export`)",
+        folder.name,
+        "Name those in --collected.",
+    )
 
 
 def _range(one: dict[str, Any]) -> str:

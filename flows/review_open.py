@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from annotation_ui.desk_settings import VARIABLE, DeskSettings, write_settings
+from annotation_ui.desk_settings import VARIABLE, DeskSettings, read_settings, write_settings
 from densecorr.errors import SettingsError
 
+from .review_next import export_command
 from .review_orders import read_order
 from .review_templates import find_template
 from .session import say, state_folder
@@ -83,6 +84,42 @@ def prepare_desk(
     return settings if share is None else replace(settings, order=share.instances, gold=share.gold)
 
 
+def with_similarities(store: "Store", settings: DeskSettings, similarities: str) -> DeskSettings:
+    """The settings with heat maps of features; refuses here what would fail in the App.
+
+    Raises:
+        ArtifactError: the artifact holds none, or those to another template.
+    """
+    from annotation_ui.desk_similarity import DeskSimilarity
+    from densecorr.templates.stored import read_template
+
+    DeskSimilarity(read_template(store.path(settings.template)), store.path(similarities))
+    return replace(settings, similarities=similarities)
+
+
+def make_blank(
+    store: "Store", dataset_id: str, labels: Sequence[str], templates: Sequence[str], category: str | None
+) -> str:
+    """The label artifact to annotate from scratch, made if there is none yet: an empty label set an object.
+
+    Raises:
+        SettingsError: labels are named as well, or not exactly one template.
+    """
+    from .blank_labels import STAGE, BlankLabels
+    from .progress import StageProgress
+    from .stage import run_stage
+
+    if labels:
+        raise SettingsError("either --scratch or --labels", "both", "Leave one out.")
+    if len(templates) != 1:
+        raise SettingsError(
+            "the template to annotate with", f"{len(templates)}", "Name one: --scratch --templates TEMPLATE"
+        )
+    command = BlankLabels(dataset=dataset_id, template=store.resolve(templates[0]), category=category)
+    with StageProgress("blank-labels") as progress:
+        return run_stage(STAGE, command, store, progress)
+
+
 def use_desk(settings: DeskSettings) -> None:
     """Hand the settings and the plugin to a FiftyOne that is imported later; one folder a reviewer and data set."""
     from annotation_ui.plugins import use_review_plugin
@@ -109,3 +146,6 @@ def finish(store: "Store", dataset_id: str, reviewer: str) -> None:
         say(f"{report.n_added} decisions copied into the store's table")
     for problem in report.problems:
         say(problem)
+    if os.environ.get(VARIABLE):
+        settings = read_settings()
+        say(f"to make the corrected labels: {export_command(store, settings.dataset, settings.labels)}")

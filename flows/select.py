@@ -27,7 +27,7 @@ class Select:
     dataset: ArtifactRef
     """The data set."""
     labels: ArtifactRef
-    """Its pseudo-labels; calibrated ones, unless the order is random."""
+    """Its pseudo-labels; calibrated ones, unless the order is random. What was corrected before is left out."""
     template: ArtifactRef
     """The category's template."""
     category: str
@@ -73,7 +73,7 @@ def write(out: Path, inputs: StageInputs, command: Select, progress: Progress) -
     shown = [
         thin_label(label, command.points or len(label.x), f"{inputs.artifact_id}/{label.label_id}")
         for label in found
-        if (np.asarray(label.vertex) >= 0).any()
+        if label.source != "correction" and (np.asarray(label.vertex) >= 0).any()
     ]
     if not shown:
         raise EmptyInstanceError(

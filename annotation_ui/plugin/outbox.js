@@ -66,7 +66,7 @@ export class Outbox {
       try {
         const answer =
           (item.unsure && (await this.findStored(item))) ||
-          (await this.call("review_act", { act: this.resolved(item.act) }));
+          (await this.call("review_act", { act: { ...this.resolved(item.act), key: item.key } }));
         this.ids.set(item.key, answer.decision_id);
         this.remember(answer.decision_id);
         this.shift();

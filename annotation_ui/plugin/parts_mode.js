@@ -2,7 +2,7 @@
 
 import { el, replaceChildren } from "./dom.js";
 import { keyOf, titleOf } from "./keys.js";
-import { delineated, MAX_POINTS, nextOpenPoint, partPoints, proposedAct } from "./parts.js";
+import { delineated, MAX_POINTS, nextOpenPoint, partPoints, spreadPatch } from "./parts.js";
 
 export function makePartActions(panel, actions) {
   const { session, parts } = panel;
@@ -36,11 +36,15 @@ export function makePartActions(panel, actions) {
     outline(polygon) {
       session.do("delineate", delineated(session.state, name(), polygon));
     },
-    // The outlines are done: points inside, all in one act.
-    propose() {
-      const patch = proposedAct(session.state, name());
-      if (!session.state.parts[name()]) return panel.say(`Outline ${name()} in the image first.`);
+    // The outlines are done: the desk spreads points inside, the more the larger the part is among those outlined.
+    async propose() {
+      const [part, { instance_id }] = [name(), session.item];
+      if (!session.state.parts[part]) return panel.say(`Outline ${part} in the image first.`);
       panel.setTool(null);
+      await session.outbox.idle(); // the desk gives ids that no act has used
+      const { points } = await session.call("review_spread", { instance_id, parts: session.state.parts });
+      if (session.item.instance_id !== instance_id || name() !== part) return; // the user went elsewhere meanwhile
+      const patch = spreadPatch(session.state, part, points);
       if (patch) session.do("add", patch, { point_id: Number(Object.keys(patch.points)[0]) });
       actions.nextOpen(-1);
     },

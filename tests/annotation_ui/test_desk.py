@@ -19,15 +19,17 @@ from annotation_ui.desk_errors import DeskError
 from annotation_ui.desk_process import OPERATORS
 from annotation_ui.desk_settings import DeskSettings, read_settings, write_settings
 from annotation_ui.desk_template import body_parts
-from densecorr.errors import SettingsError
-from densecorr.templates import load_catalog_mesh
-from storage.artifacts import Store
+from densecorr.errors import AnnotationError, ArtifactError, SettingsError
+from densecorr.templates import load_catalog_mesh, read_template
+from storage.artifacts import Recipe, Store
 from storage.decisions import read_decisions
 from storage.journal import Journal, journal_path
+from storage.similarities import PointSimilarities, write_similarity_facts, write_similarity_shard
 from tests.annotation_ui.review_world import (
     SIDE,
     accept,
     act_on,
+    front_points,
     make_labels,
     moved,
     point_of,
@@ -97,6 +99,16 @@ def test_an_act_is_in_the_journal_and_changes_what_is_shown(
     after = point_of(desk, "i/0", 3)
     assert (after["x"], after["score"]) == (1.5, None)
     assert before["score"] is not None
+
+
+def test_an_act_that_is_sent_twice_is_stored_once(desk: Desk) -> None:
+    before = point_of(desk, "i/0", 3)
+    keyed = {**act_on(desk, "i/0", "move", moved(before, x=1.5), point_id=3), "key": "6a1f"}
+    first = desk.review_act(keyed)
+    assert desk.review_act(keyed)["decision_id"] == first["decision_id"]
+    (act,) = desk.review_instance("i/0", True)["acts"]
+    assert (act["decision_id"], act["point_id"]) == (first["decision_id"], 3)
+    assert desk.review_act({**keyed, "key": "6a20"})["decision_id"] != first["decision_id"]
 
 
 def test_verdicts_progress_and_history(desk: Desk) -> None:
@@ -214,3 +226,51 @@ def test_the_desk_starts_without_torch_and_fiftyone() -> None:
     code = "import sys, annotation_ui.desk_process; print(sorted({'torch', 'fiftyone'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_heat_maps_of_features_are_shown_at_labelled_points(
+    world: tuple[Store, DeskSettings], tmp_path: Path
+) -> None:
+    store, settings = world
+    rng = np.random.default_rng(0)
+    values = rng.integers(1, 255, (12, 20), dtype=np.uint8)
+    template = read_template(store.path(settings.template))
+    x, y, _ = front_points(12, 0)
+    xy = np.stack([x, y], axis=1).astype(float)
+
+    def write(out: Path, template_id: str = "ball-v1") -> None:
+        one = PointSimilarities("i/0", xy, values, np.zeros((12, 2), np.float32))
+        (out / "shards").mkdir()
+        write_similarity_shard(out / "shards" / "shard-00000", [one], 20)
+        write_similarity_facts(out, template_id, template.to_coarse, {})
+
+    made = store.ensure(Recipe("similarities", 1, {}, {}), write)
+    desk = Desk(replace(settings, similarities=made))
+    answer = desk.review_similarity("i/0", float(x[3]) + 0.1, float(y[3]), 7)
+    assert answer["kind"] == "features"
+    shown = np.frombuffer(base64.b64decode(answer["values"]), "u1")
+    assert any((shown == row[template.to_coarse]).all() for row in values)
+    assert desk.review_similarity("i/0", 0, 0, 7)["kind"] == "geodesic"  # no point is near
+    assert desk.review_similarity("i/1", float(x[3]), float(y[3]), 7)["kind"] == "geodesic"  # not compared
+    desk.close()
+    other = store.ensure(Recipe("similarities", 1, {"other": 1}, {}), lambda out: write(out, "cow-v1"))
+    with pytest.raises(ArtifactError, match="cow-v1"):
+        Desk(replace(settings, similarities=other))
+
+
+def test_points_are_spread_over_parts_with_ids_of_their_own(desk: Desk) -> None:
+    parts = {"top": [[20, 15, 44, 15, 44, 30, 20, 30]], "bottom": [[28, 40, 36, 40, 36, 48, 28, 48]]}
+    points = desk.review_spread("i/0", parts)["points"]
+    assert points == desk.review_spread("i/0", parts)["points"]
+    assert [point["point_id"] for point in points] == list(range(12, 12 + len(points)))
+    of = {name: [p for p in points if p["part"] == name] for name in parts}
+    assert len(of["top"]) == 14 > len(of["bottom"]) >= 1  # the larger part has more
+    assert all(20 <= p["x"] <= 44 and 15 <= p["y"] <= 30 for p in of["top"])
+    first = {"x": points[0]["x"], "y": points[0]["y"], "vertex": -1, "visible": True}
+    added = desk.review_act(act_on(desk, "i/0", "add", {"points": {"12": first}}, point_id=12))
+    desk.review_act(act_on(desk, "i/0", "undo", {}, undoes=added["decision_id"]))
+    assert desk.review_spread("i/0", parts)["points"][0]["point_id"] == 13  # an id that was used stays used
+    assert desk.review_spread("i/0", {})["points"] == []
+    for wrong in (None, {"top": 3}, {"top": [["a"]]}, {"top": [[1.0, 2.0]]}):
+        with pytest.raises(AnnotationError):
+            desk.review_spread("i/0", wrong)  # type: ignore[arg-type]

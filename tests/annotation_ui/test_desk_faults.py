@@ -130,6 +130,31 @@ def test_labels_made_anew_are_stale_for_the_old_panel(world: tuple[Store, DeskSe
     new.close()
 
 
+def test_an_act_of_an_older_page_on_labels_that_the_store_knows_is_kept(
+    world: tuple[Store, DeskSettings],
+) -> None:
+    store, settings = world
+    old = Desk(settings)
+    act = act_on(old, "i/0", "reject", {"verdict": {"action": "reject", "reason": None}})
+    old.close()
+    anew = put_labels(store, make_labels(5, 12, "zero_shot", "zero-2"), "zero-2")
+    new = Desk(replace(settings, labels=anew))
+    answer = new.review_act(act)
+    assert answer["error"]["kind"] == "stale"
+    assert "reconcile" in answer["error"]["remedy"]
+    assert (answer["verdict"], answer["progress"]["done"]) == (None, 0)  # of the labels that are shown
+    undo = new.review_act(act | {"action": "undo", "after": {}, "undoes": answer["decision_id"]})
+    assert undo["error"]["kind"] == "stale"
+    with pytest.raises(DeskError, match="as it is now"):
+        new.review_act(act | {"revision": "0" * 16})
+    new.close()
+    stored = read_decisions(store, dataset_id=settings.dataset)
+    assert [(one.label_id, one.producer, one.action) for one in stored] == [
+        ("zero/0", "zero", "reject"),
+        ("zero/0", "zero", "undo"),
+    ]
+
+
 def test_data_replaced_while_the_app_is_open_is_said_and_the_act_is_stored(
     world: tuple[Store, DeskSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,21 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Waits:
+    """Times that another program took of itself, such as a page in a browser; their 95th percentile counts.
+
+    Attributes:
+        name: of the row, after the benchmark's own name.
+        seconds: all of them.
+        at_most: largest allowed 95th percentile, seconds.
+    """
+
+    name: str
+    seconds: Sequence[float]
+    at_most: float
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """One piece of work, prepared and ready to run.
 
@@ -54,6 +69,7 @@ class Benchmark:
         first_seconds: a baseline that can be taken only once, such as the first run of a pipeline.
         peak_mb: memory of the last call of ours, where it ran in another process.
         sizes: bytes to compare; then no time is taken.
+        waits: gives times taken elsewhere, a row each; then none is taken here.
     """
 
     ours: Callable[[], object]
@@ -65,6 +81,7 @@ class Benchmark:
     first_seconds: float | None = None
     peak_mb: Callable[[], float] | None = None
     sizes: Sizes | None = None
+    waits: Callable[[], Sequence[Waits]] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,9 @@ def measure(name: str, benchmark: Benchmark) -> tuple[list[Row], dict[str, list[
     """Check the answers, then take memory and times; the rows, and all times by what was timed."""
     if benchmark.sizes is not None:
         return [size_row(name, benchmark.sizes)], {}
+    if benchmark.waits is not None:
+        found = benchmark.waits()
+        return [wait_row(name, waits) for waits in found], {one.name: list(one.seconds) for one in found}
     peak = measure_peak(benchmark)
     benchmark.check()
     calls = {"ours": benchmark.ours} | {c.name: c.baseline for c in benchmark.comparisons}
@@ -105,6 +125,16 @@ def size_row(name: str, sizes: Sizes) -> Row:
     target = f"{1 / sizes.at_most:.0f}x smaller"
     label = f"{name} ({ours:,} against {sizes.baseline:,} bytes: {1 / ratio:.0f}x)"
     return Row(label, None, None, round(ratio, 6), None, target, ratio <= sizes.at_most)
+
+
+def wait_row(name: str, waits: Waits) -> Row:
+    """The row of times taken elsewhere."""
+    p95 = statistics.quantiles(waits.seconds, n=20, method="inclusive")[-1]
+    label = (
+        f"{name}-{waits.name} (p95 of {len(waits.seconds)}, median {statistics.median(waits.seconds):.3f} s)"
+    )
+    target = f"p95 < {waits.at_most:g} s"
+    return Row(label, round(p95, 4), None, None, None, target, p95 < waits.at_most)
 
 
 def interleave(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

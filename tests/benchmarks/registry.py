@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, tuple[str, str, tuple[object, ...]]] = {
     "dataset-queries": ("dataset_queries", "prepare", ()),
     "decisions-import": ("decisions_import", "prepare", ()),
     "fiftyone-export": ("fiftyone_export", "prepare", ()),
+    "review": ("review_panel", "prepare", ()),  # rows review-act and review-next
     "help": ("start_up", "prepare", ()),
     "pipeline-rerun": ("pipeline_rerun", "prepare", ()),
     "pipeline-rerun-tracked": ("pipeline_rerun", "prepare_tracked", ()),

@@ -17,22 +17,22 @@ from densecorr.records import ImageRecord, InstanceRecord, LabelRecord
 from densecorr.templates import TemplateSettings, build_template, write_template
 from storage.artifacts import Recipe, Store
 from storage.tables import records_to_table, write_tables
-from tests.browser.fake_scene import SIZE, body, view
+from tests.browser.fake_scene import N_POINTS, SIZE, body, view
 
 ROOT = Path(__file__).resolve().parents[2]
 YAWS = (0.0, 0.7, -0.7, 3.1)
 START_S = 120  # FiftyOne's first start on two cores
 
 
-def make_store(folder: Path, n: int) -> Store:
+def make_store(folder: Path, n: int, n_points: int = N_POINTS) -> Store:
     """A data set `data` of n people and a labelling `zero` of it to review."""
     store = Store(folder)
     settings = TemplateSettings(n_eigenpairs=4, n_coarse=40)
     template = build_template(body().V, body().F, "body-v1", settings)
     store.ensure(Recipe("template", 1, {"id": "body-v1"}, {}), lambda out: write_template(out, template))
     store.tag("data", store.ensure(Recipe("ingest", 1, {"n": n}, {}), lambda out: write_people(out, n)))
-    table = records_to_table("labels", [label(i) for i in range(n)])
-    recipe = Recipe("pseudo-label", 1, {"n": n}, {"dataset": store.resolve("data")})
+    table = records_to_table("labels", [label(i, n_points) for i in range(n)])
+    recipe = Recipe("pseudo-label", 1, {"n": n, "points": n_points}, {"dataset": store.resolve("data")})
     store.tag("zero", store.ensure(recipe, lambda out: write_tables(out, {"labels": table})))
     return store
 
@@ -54,8 +54,8 @@ def write_people(out: Path, n: int) -> None:
     (out / "dataset.json").write_text(json.dumps({"image_root": "."}))
 
 
-def label(i: int) -> LabelRecord:
-    points = view(YAWS[i % 4])["points"]
+def label(i: int, n_points: int) -> LabelRecord:
+    points = view(YAWS[i % 4], n_points)["points"]
     columns = {name: np.array([p[name] for p in points]) for name in ("x", "y", "vertex", "score")}
     return LabelRecord(
         f"zero/{i}",
@@ -78,7 +78,7 @@ class App:
 
 
 @contextmanager
-def open_review(store: Store, folder: Path, reviewer: str = "ann") -> Iterator[App]:
+def open_review(store: Store, folder: Path, reviewer: str = "ann", start_s: float = START_S) -> Iterator[App]:
     """`densecorr review open` for a reviewer, ended afterwards as by Ctrl-C."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -100,7 +100,7 @@ def open_review(store: Store, folder: Path, reviewer: str = "ann") -> Iterator[A
         stderr=subprocess.STDOUT,
         text=True,
     )
-    watchdog = threading.Timer(START_S, process.kill)  # a start that hangs must not hang the tests
+    watchdog = threading.Timer(start_s, process.kill)  # a start that hangs must not hang the tests
     watchdog.start()
     said = []
     try:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sklearn.cluster  # noqa: F401 - seconds, which a test would wait for
 
+from densecorr.review.protocol import spread_over_parts
 from tests.browser.fake_scene import SIZE, body, encode, template, view
 
 PLUGIN = Path(__file__).parents[2] / "annotation_ui" / "plugin"
@@ -189,6 +191,18 @@ class FakeDesk:
         newest = self.acts[::-1][:limit]
         keys = ("decision_id", "instance_id", "action", "point_id")
         return {"acts": [{key: act[key] for key in keys} | {"undone": False} for act in newest]}
+
+    def review_spread(self, instance_id: str, parts: dict[str, Any]) -> dict[str, Any]:
+        width, height = SIZE
+        found = spread_over_parts(parts, height, width)
+        used = [int(key) for act in self.acts for key in act["after"].get("points", {})]
+        first = max([*used, *self.replay(instance_id)["points"]], default=-1) + 1
+        rows = zip(found.xy.tolist(), found.part.tolist(), strict=True)
+        points = [
+            {"point_id": first + k, "x": x, "y": y, "part": found.names[part]}
+            for k, ((x, y), part) in enumerate(rows)
+        ]
+        return {"points": points}
 
     def review_guide(self) -> dict[str, Any]:
         return {"html": "<h1>How to review</h1><p>Swapped sides: mirror, then look again.</p>"}

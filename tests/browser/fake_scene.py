@@ -60,7 +60,7 @@ def template(mirror: bool = True, parts: bool = True) -> dict[str, Any]:
 
 
 @cache
-def view(yaw: float) -> dict[str, Any]:
+def view(yaw: float, n_points: int = N_POINTS) -> dict[str, Any]:
     """The body seen from an angle: picture, outline, points; what the instances at this angle share."""
     shape, (width, height) = body(), SIZE
     turn = np.array([[np.cos(yaw), 0, -np.sin(yaw)], [0, 1, 0], [np.sin(yaw), 0, np.cos(yaw)]])
@@ -88,19 +88,20 @@ def view(yaw: float) -> dict[str, Any]:
             contour.reshape(-1).astype(float).tolist()
             for contour in cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)[0]
         ],
-        "points": _points(xy, owner, seed=int(yaw * 1000) % 1000),
+        "points": _points(xy, owner, n_points, seed=int(yaw * 1000) % 1000),
     }
 
 
-def _points(xy: np.ndarray, owner: np.ndarray, seed: int) -> list[dict[str, Any]]:
+def _points(xy: np.ndarray, owner: np.ndarray, n_points: int, seed: int) -> list[dict[str, Any]]:
     """Points spread over the picture; every sixth is mirrored, as a bad label would be."""
     rng, shape = np.random.default_rng(seed), body()
+    apart = 28 * (N_POINTS / n_points) ** 0.5
     pixels = rng.permutation(np.argwhere(owner >= 0))
     chosen: list[np.ndarray] = []
     for pixel in pixels:
-        if all(np.hypot(*(pixel - other)) > 28 for other in chosen):
+        if all(np.hypot(*(pixel - other)) > apart for other in chosen):
             chosen.append(pixel)
-        if len(chosen) == N_POINTS:
+        if len(chosen) == n_points:
             break
     points = []
     for i, (y, x) in enumerate(chosen):

@@ -3,6 +3,20 @@
 from typing import Any
 
 
+def open_panel(page: Any, url: str) -> "Panel":
+    """The panel in the App, opened as a user does."""
+    page.goto(url)
+    page.get_by_text("Dismiss").click()
+    tab = page.get_by_test_id("densecorr-review")
+    page.wait_for_timeout(2000)  # the App shows again what was open before
+    if tab.count() == 0:
+        page.get_by_title("New panel").first.click()
+        page.get_by_text("Review", exact=True).first.click()
+    panel = Panel(page).ready()
+    panel.element("above").hover()
+    return panel
+
+
 class Panel:
     """One page with the panel, and what tests ask it."""
 

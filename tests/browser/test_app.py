@@ -12,7 +12,7 @@ import pytest
 from storage.artifacts import Store
 from storage.decisions import read_decisions
 from tests.browser.app_world import App, make_store, open_review
-from tests.browser.panel_page import Panel
+from tests.browser.panel_page import Panel, open_panel
 
 pytestmark = [pytest.mark.browser, pytest.mark.mongo]
 
@@ -39,17 +39,7 @@ def app(folder: Path, store: Store) -> Iterator[App]:
 @pytest.fixture
 def opened(app: App, new_page: Callable[..., Any], complaints: list[str]) -> Iterator[Panel]:
     """The panel, opened as a user does; the App's own complaints (fonts it cannot fetch) are not ours."""
-    page = new_page()
-    page.goto(app.url)
-    page.get_by_text("Dismiss").click()
-    tab = page.get_by_test_id("densecorr-review")
-    page.wait_for_timeout(2000)  # the App shows again what was open before
-    if tab.count() == 0:
-        page.get_by_title("New panel").first.click()
-        page.get_by_text("Review", exact=True).first.click()
-    panel = Panel(page).ready()
-    panel.element("above").hover()
-    yield panel
+    yield open_panel(new_page(), app.url)
     complaints[:] = [said for said in complaints if "densecorr" in said or "/plugins/" in said]
 
 

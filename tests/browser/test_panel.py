@@ -230,7 +230,9 @@ def test_annotating_by_parts(panel, desk):
     panel.saved()
     assert last(desk)["action"] == "delineate"
     assert list(last(desk)["after"]["parts"]) == ["trunk"]
-    panel.press("Enter").saved()
+    panel.press("Enter")
+    panel.wait("p.session.state.points.size > 0")
+    panel.saved()
     assert last(desk)["action"] == "add"
     n_points = len(last(desk)["after"]["points"])
     assert 5 <= n_points <= 14

@@ -188,3 +188,16 @@ def test_bad_input_says_what_to_do(store: Store) -> None:
     dear = Simulated(minutes=0.1, costs=CostModel(60.0, 1.0))
     with pytest.raises(EmptyInstanceError, match=r"fits 0\.1 minutes"):
         run(store, collect.STAGE, Collect("data", selected(store).name, "template", dear))
+
+
+def test_the_next_round_selects_among_what_was_not_corrected(store: Store) -> None:
+    chosen = selected(store)
+    some = Collect("data", chosen.name, "template", Simulated(minutes=3.0, sigma=0.0, slip=0.0))
+    decisions = run(store, collect.STAGE, some)
+    command = Correct(chosen.name, "template", f"{decisions.name}/decisions.parquet", others="labels")
+    folder = run(store, correct.STAGE, command)
+    assert json.loads((folder / "review.json").read_text())["minutes"] > 0
+    corrected = {key for key, label in read_labels(folder).items() if label.source == "correction"}
+    second = run(store, select.STAGE, Select("data", folder.name, "template", "ball", minutes=6.0, points=10))
+    assert corrected
+    assert not corrected & set(read_labels(second))

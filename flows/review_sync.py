@@ -1,0 +1,183 @@
+"""`densecorr review sync`: what was decided so far, as fields and saved views of the FiftyOne data set."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tyro.conf import Positional
+
+from .review_orders import Order, orders_of
+from .session import Session, say
+
+if TYPE_CHECKING:
+    from annotation_ui.review_views import InstanceStatus
+    from densecorr.records import Decision, LabelRecord
+    from densecorr.review.state import ReviewState
+    from densecorr.templates.stored import Template
+    from storage.artifacts import Store
+
+_AGREE_WITHIN = 0.05  # share of the diameter, as `correct` has it
+_PIXELS_APART = 1e-3  # a point that moved less did not move
+
+
+@dataclass(frozen=True)
+class ReviewSync:
+    """Bring the saved views of the FiftyOne data set (needs review, fixed, annotators disagree) up to date."""
+
+    dataset: Positional[str]
+    """The data set: an id, its first digits, or a tag."""
+    labels: str | None = None
+    """The label artifact that is reviewed; by default the data set's own labels."""
+    name: str | None = None
+    """Name of the FiftyOne data set; by default densecorr-<first digits of the data set's id>."""
+
+    def __call__(self, session: Session) -> None:
+        """Write what changed."""
+        from annotation_ui.app import import_fiftyone
+
+        store = session.open_store()
+        dataset_id = store.resolve(self.dataset)
+        labels = None if self.labels is None else store.resolve(self.labels)
+        name = self.name or f"densecorr-{dataset_id[:8]}"
+        import_fiftyone()
+        say(f"{sync(store, dataset_id, labels, name)} images of '{name}' changed")
+
+
+def sync(
+    store: "Store", dataset_id: str, labels: str | None, name: str, order: Sequence[str] | None = None
+) -> int:
+    """Bring the review's fields and saved views up to date; how many images changed.
+
+    Args:
+        store: where the decisions are.
+        dataset_id: the data set.
+        labels: the labels that are reviewed; None: its own.
+        name: of the FiftyOne data set, exported before.
+        order: instances to review; by default the reviewers' shares, else all with labels.
+
+    Raises:
+        SettingsError: there is no FiftyOne data set of this name.
+    """
+    from annotation_ui.app import import_fiftyone
+    from annotation_ui.review_views import sync_review
+    from densecorr.errors import SettingsError
+
+    fo = import_fiftyone()
+    if not fo.dataset_exists(name):
+        raise SettingsError(
+            "a data set that was exported to FiftyOne", f"'{name}'", "Run: densecorr review open DATASET"
+        )
+    information = information_of(store, dataset_id, labels, order)
+    return sync_review(fo.load_dataset(name), statuses_of(store, dataset_id), information)
+
+
+def statuses_of(store: "Store", dataset_id: str) -> dict[str, "InstanceStatus"]:
+    """What all reviewers said of each instance of a data set, on the label set that was judged last."""
+    from storage.decisions import read_decisions
+
+    judged: dict[str, dict[str, list[Decision]]] = defaultdict(dict)
+    for act in read_decisions(store, dataset_id=dataset_id):
+        label_sets = judged[act.instance_id]
+        label_sets[act.label_id] = [*label_sets.pop(act.label_id, []), act]  # the last judged comes last
+    last = {key: list(label_sets.items())[-1] for key, label_sets in judged.items()}
+    labels = _find_labels(store, dataset_id, {label_id for label_id, _ in last.values()})
+    templates = _find_templates(store, dataset_id, {label.template_id for label in labels.values()})
+    return {
+        key: status_of(labels[key, label_id], acts, templates.get(labels[key, label_id].template_id))
+        for key, (label_id, acts) in last.items()
+        if (key, label_id) in labels
+    }
+
+
+def status_of(
+    label: "LabelRecord", acts: Sequence["Decision"], template: "Template | None"
+) -> "InstanceStatus":
+    """The reviews of one label set; without its template vertices are not compared."""
+    from annotation_ui.review_views import InstanceStatus
+    from densecorr.review.resolver import Majority, resolve
+    from densecorr.review.reviewers import reviews_of
+    from densecorr.templates.stored import geodesic_rows
+
+    reviews = reviews_of(label, acts)
+    said = {one.reviewer: one.state.verdict["action"] for one in reviews if one.state.verdict}
+    conflict = len(set(said.values()) - {"skip"}) > 1
+    if template is not None and len(reviews) > 1 and not conflict:
+        within = _AGREE_WITHIN * float(template.diameter)
+        found = resolve(label, reviews, Majority(), partial(geodesic_rows, template), within, "", "")
+        conflict = bool(found.conflicts)
+    changed = any(_is_changed(label, one.state) for one in reviews)
+    return InstanceStatus(said, changed, conflict)
+
+
+def information_of(
+    store: "Store", dataset_id: str, labels: str | None, order: Sequence[str] | None = None
+) -> Mapping[str, float]:
+    """What is up for review, the larger the sooner: by its place in the orders, else by its mean expected error.
+
+    Without either, by its place in the table of labels.
+    """
+    import numpy as np
+
+    from storage.tables import read_table
+
+    shares = orders_of(store, dataset_id) if order is None else {"": Order(tuple(order))}
+    if shares:
+        soonest: dict[str, float] = {}
+        for share in shares.values():
+            for k, key in enumerate(share.instances):
+                soonest[key] = max(soonest.get(key, 0.0), 1 - k / len(share.instances))
+        return soonest
+    folder = store.path(dataset_id if labels is None else labels)
+    table = read_table(folder / "labels.parquet", "labels", ["instance_id", "expected_error"])
+    keys, errors = (table[name].to_pylist() for name in ("instance_id", "expected_error"))
+    if any(errors):
+        return {key: float(np.mean(error)) if error else 0.0 for key, error in zip(keys, errors, strict=True)}
+    return {key: 1 - k / len(keys) for k, key in enumerate(keys)}
+
+
+def _is_changed(label: "LabelRecord", state: "ReviewState") -> bool:
+    """Whether points, regions or parts are others than in the label set."""
+    from densecorr.review.state import initial_state
+
+    before = initial_state(label).points
+    if state.regions or state.parts or before.keys() != state.points.keys():
+        return True
+    return any(
+        (before[key].vertex, before[key].visible) != (point.vertex, point.visible)
+        or max(abs(before[key].x - point.x), abs(before[key].y - point.y)) > _PIXELS_APART
+        for key, point in state.points.items()
+    )
+
+
+def _find_labels(
+    store: "Store", dataset_id: str, label_ids: set[str]
+) -> dict[tuple[str, str], "LabelRecord"]:
+    """Label sets by instance and label id, from any artifact."""
+    from storage.label_tables import label_tables, read_label_sets
+
+    found: dict[tuple[str, str], LabelRecord] = {}
+    for _, path in label_tables(store, {dataset_id}):
+        left = label_ids - {label_id for _, label_id in found}
+        if not left:
+            break
+        found |= {(one.instance_id, one.label_id): one for one in read_label_sets(path, left)}
+    return found
+
+
+def _find_templates(store: "Store", dataset_id: str, template_ids: set[str]) -> dict[str, "Template"]:
+    import json
+
+    from densecorr.templates.stored import read_template
+
+    from .review_templates import template_folders
+
+    found: dict[str, Template] = {}
+    for _, folder in template_folders(store, [dataset_id], ()):
+        if template_ids <= found.keys():
+            break
+        name = json.loads((folder / "template.json").read_text(encoding="utf-8"))["template_id"]
+        if name in template_ids and name not in found:
+            found[name] = read_template(folder)
+    return found
