@@ -8,7 +8,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from densecorr.errors import AnnotationError, DatasetNotFoundError
 
@@ -80,16 +80,19 @@ def point_colors(
     return np.where((vertex >= 0)[:, None], rounded[vertex], grey)
 
 
-def hex_color(color: Shaped[np.ndarray, " 3"] | tuple[int, int, int]) -> str:
-    """An RGB colour in [0, 255] as '#rrggbb'."""
-    red, green, blue = (int(channel) for channel in color)
-    return f"#{red:02x}{green:02x}{blue:02x}"
+def color_runs(
+    colors: UInt8[np.ndarray, "P 3"],
+) -> tuple[Int[np.ndarray, " P"], list[tuple[str, int, int]]]:
+    """An order in which points of one colour stand together, and ('#rrggbb', start, end) of each run in it.
 
-
-def group_by_color(colors: UInt8[np.ndarray, "P 3"]) -> dict[str, Int[np.ndarray, " n"]]:
-    """Indices of the points of each colour, keyed by '#rrggbb', both in ascending order."""
-    found, inverse = np.unique(colors, axis=0, return_inverse=True)
-    return {hex_color(color): np.flatnonzero(inverse == i) for i, color in enumerate(found)}
+    Colours come in ascending order, the points of one in theirs.
+    """
+    red, green, blue = colors.astype(np.int64).T
+    packed = red << 16 | green << 8 | blue
+    order = np.argsort(packed, kind="stable")
+    found, starts = np.unique(packed[order], return_index=True)
+    ends = np.append(starts[1:], len(order))[: len(starts)].tolist()
+    return order, [(f"#{c:06x}", s, e) for c, s, e in zip(found.tolist(), starts.tolist(), ends, strict=True)]
 
 
 def paint_nearest(

@@ -37,7 +37,7 @@ def image_fields(
     templates: Templates,
     overlays: Sequence[Overlay] = (),
 ) -> dict[str, Any]:
-    """Every field of one sample but its file path; label sets as documents for `points.write_points`.
+    """Every field of one sample but its file path; boxes and label sets as documents for `points.write_documents`.
 
     Args:
         image: the image.
@@ -53,10 +53,10 @@ def image_fields(
         for instance in instances
         if instance.silhouette is not None
     }
-    detections = [_detection(image, one, silhouettes.get(one.instance_id)) for one in instances]
+    boxes = [_box_document(image, one, silhouettes.get(one.instance_id)) for one in instances]
     values: dict[str, Any] = {
         "metadata": fo.ImageMetadata(width=image.width, height=image.height),
-        BOXES: fo.Detections(detections=detections),
+        BOXES: {"_cls": "Detections", "detections": boxes},
         "split": image.split,
         "licence": image.licence,
         "source": image.source,
@@ -109,21 +109,31 @@ def _mean(columns: Sequence[np.ndarray | None]) -> float | None:
     return float(np.concatenate(known).mean()) if sum(map(len, known)) else None
 
 
-def _detection(image: ImageRecord, instance: InstanceRecord, silhouette: np.ndarray | None) -> Any:
-    fo = import_fiftyone()
-    return fo.Detection(
-        id=stable_object_id(BOXES, instance.instance_id),
-        label=instance.category,
-        bounding_box=relative_box(instance.xywh, image.width, image.height),
-        mask=None if silhouette is None else crop_silhouette(silhouette, instance.xywh),
-        confidence=instance.score,
-        instance_key=instance.instance_id,  # FiftyOne keeps the name `instance_id` for itself
-        template_id=instance.template_id,
-        silhouette_source=instance.silhouette_source,
-        area=instance.area,
-        iscrowd=instance.iscrowd,
-        ignore=instance.ignore,
-    )
+def _box_document(
+    image: ImageRecord, instance: InstanceRecord, silhouette: Bool[np.ndarray, "H W"] | None
+) -> dict[str, Any]:
+    """One object as the document of a `fiftyone.Detection`."""
+    from bson import ObjectId
+    from fiftyone.core.utils import serialize_numpy_array
+
+    mask = None if silhouette is None else crop_silhouette(silhouette, instance.xywh)
+    document = {
+        "_id": ObjectId(stable_object_id(BOXES, instance.instance_id)),
+        "_cls": "Detection",
+        "attributes": {},
+        "tags": [],
+        "label": instance.category,
+        "bounding_box": relative_box(instance.xywh, image.width, image.height),
+        "mask": None if mask is None else serialize_numpy_array(mask),
+        "confidence": instance.score,
+        "instance_key": instance.instance_id,  # FiftyOne keeps the name `instance_id` for itself
+        "template_id": instance.template_id,
+        "silhouette_source": instance.silhouette_source,
+        "area": instance.area,
+        "iscrowd": instance.iscrowd,
+        "ignore": instance.ignore,
+    }
+    return {key: value for key, value in document.items() if value is not None}
 
 
 def _as_label(kind: Overlay, painted: UInt8[np.ndarray, "h w 3"]) -> Any:

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from densecorr.records import ImageRecord, InstanceRecord, LabelRecord
 
 from .app import import_fiftyone
-from .conversion import group_by_color, point_colors, relative_points, stable_object_id
+from .conversion import color_runs, point_colors, relative_points, stable_object_id
 
 Templates = Mapping[str, UInt8[np.ndarray, "V 3"]]  # vertex colours by template id
 
@@ -59,8 +59,8 @@ def declare_points(dataset: Any, field: str) -> None:
                 dataset.add_sample_field(f"{field}.keypoints.{name}", fo.ListField, subfield=kind)
 
 
-def write_points(dataset: Any, documents: Mapping[str, Mapping[str, dict[str, Any]]]) -> None:
-    """Set documents of `points_document` by sample id and field, in one bulk write."""
+def write_documents(dataset: Any, documents: Mapping[str, Mapping[str, dict[str, Any]]]) -> None:
+    """Set documents, such as `points_document` makes, by sample id and field, in one bulk write."""
     from bson import ObjectId
     from fiftyone.core.odm import bulk_write
     from pymongo import UpdateOne
@@ -86,7 +86,9 @@ def _keypoint_documents(
     for name in (*_INTEGERS[1:], *_REALS, *_FLAGS):
         if getattr(label, name) is not None:
             columns[name] = getattr(label, name)
-    colors = point_colors(label.vertex, templates.get(label.template_id))
+    order, runs = color_runs(point_colors(label.vertex, templates.get(label.template_id)))
+    points = xy[order].tolist()
+    lists = {name: _plain(column[order]) for name, column in columns.items()}
     return [
         {
             "_id": ObjectId(stable_object_id(field, label.label_id, color)),
@@ -94,16 +96,16 @@ def _keypoint_documents(
             "attributes": {},
             "tags": [],
             "label": instance.category,
-            "points": xy[rows].tolist(),
+            "points": points[start:end],
             "confidence": None,
             "color": color,
             "instance_key": instance.instance_id,
             "label_id": label.label_id,
             "template_id": label.template_id,
             "origin": label.source,
-            **{name: _plain(column[rows]) for name, column in columns.items()},
+            **{name: values[start:end] for name, values in lists.items()},
         }
-        for color, rows in group_by_color(colors).items()
+        for color, start, end in runs
     ]
 
 

@@ -24,7 +24,7 @@ from .appearance import set_appearance
 from .conversion import image_path
 from .digests import content_digest, digest_of_look
 from .fields import BOXES, ENDINGS, OVERLAYS, Overlay, declare_boxes, image_fields
-from .points import declare_points, write_points
+from .points import declare_points, write_documents
 
 _DIGEST = "densecorr_digest"  # of what a sample shows: one that is the same is not written again
 _INFO = "densecorr"  # our key in the FiftyOne data set's `info`: marks it as ours and lists our fields
@@ -251,7 +251,8 @@ def _write_batch(
 ) -> None:
     """Add or update the samples of these images; `fields` are the label sets' fields, known what was there before."""
     fo = import_fiftyone()
-    points = {key: {field: values.pop(field) for field in fields} for key, values in content.items()}
+    stored = (BOXES, *fields)
+    documents = {key: {field: values.pop(field) for field in stored} for key, values in content.items()}
     new = {key: values for key, values in content.items() if key not in known}
     ids = {key: known[key] for key in content if key in known}
     if new:
@@ -263,7 +264,7 @@ def _write_batch(
         by_id = {sample_id: values[field] for sample_id, values in old.items()}
         if dataset.has_field(field) or any(value is not None for value in by_id.values()):
             dataset.set_values(field, by_id, key_field="id", validate=False)
-    write_points(dataset, {ids[key]: documents for key, documents in points.items()})
+    write_documents(dataset, {ids[key]: values for key, values in documents.items()})
 
 
 def _list_fields(

@@ -6,9 +6,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from annotation_ui.conversion import (
     UNKNOWN_COLOR,
+    color_runs,
     crop_silhouette,
-    group_by_color,
-    hex_color,
     image_path,
     paint_nearest,
     point_colors,
@@ -82,10 +81,14 @@ def test_a_vertex_the_template_lacks_is_an_error(vertex: int) -> None:
 
 def test_groups_hold_every_point_once() -> None:
     colors = np.random.default_rng(2).integers(0, 2, (100, 3)).astype(np.uint8) * 255
-    groups = group_by_color(colors)
-    assert_array_equal(np.sort(np.concatenate(list(groups.values()))), np.arange(100))
-    assert all(hex_color(colors[row]) == key for key, rows in groups.items() for row in rows)
-    assert list(groups) == sorted(groups)
+    order, runs = color_runs(colors)
+    assert_array_equal(np.sort(order), np.arange(100))
+    names = ["#" + bytes(one).hex() for one in colors]
+    assert [color for color, _, _ in runs] == sorted(set(names))
+    for color, start, end in runs:
+        assert list(order[start:end]) == sorted(order[start:end])
+        assert {names[row] for row in order[start:end]} == {color}
+    assert color_runs(colors[:0])[1] == []
 
 
 def test_painting_splits_the_silhouette_half_way_between_two_points() -> None:

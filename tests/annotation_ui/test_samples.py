@@ -220,6 +220,14 @@ def test_points_are_the_documents_that_fiftyones_own_objects_become(fiftyone: An
             },
         )
         assert dict(made.to_mongo()) == stored["keypoints"][0]
+    stored = dataset._sample_collection.find_one()["instances"]
+    for one, loaded in zip(stored["detections"], dataset.first().instances.detections, strict=True):
+        given = {
+            key: value for key, value in one.items() if key[0] != "_" and key not in ("attributes", "mask")
+        }
+        made = fiftyone.Detection(id=str(one["_id"]), **given)
+        assert dict(made.to_mongo()) == {key: value for key, value in one.items() if key != "mask"}
+        assert loaded.mask.any()
     dataset.first().save()  # every declared type fits
     assert dataset.match_labels(filter=fiftyone.ViewField("vertex").contains(-1)).count() == 1
 
