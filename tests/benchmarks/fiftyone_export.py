@@ -1,7 +1,7 @@
 """Export of instances with 100 points each into FiftyOne against the same samples, saved one by one.
 
 The baseline is what FiftyOne's documentation shows first: fill a sample's fields and call `sample.save()`.
-It takes a third of a second an image, so `make bench` compares 400 instances; 10,000 take ours as long by the piece.
+It takes a third of a second an image, so `make bench` compares 800 instances; 10,000 take ours as long by the piece.
 Needs MongoDB, as the tests marked mongo do.
 """
 

@@ -25,7 +25,7 @@ BENCHMARKS: dict[str, tuple[str, str, tuple[object, ...]]] = {
     "ingest-lvis-memory": ("ingest_lvis", "prepare_memory", ()),
     "dataset-queries": ("dataset_queries", "prepare", ()),
     "decisions-import": ("decisions_import", "prepare", ()),
-    "fiftyone-export": ("fiftyone_export", "prepare", (200,)),
+    "fiftyone-export": ("fiftyone_export", "prepare", (400,)),
     "review": ("review_panel", "prepare", ()),  # rows review-act and review-next
     "help": ("start_up", "prepare", ()),
     "pipeline-rerun": ("pipeline_rerun", "prepare", ()),
