@@ -115,6 +115,8 @@ def export_dataset(
     dataset = _open_dataset(name)
     known = dict(zip(*dataset.values(["image_id", "id"]), strict=True))
     declare_boxes(dataset)
+    if not dataset.has_field(_DIGEST):
+        dataset.add_sample_field(_DIGEST, import_fiftyone().StringField)
     for labels in sets:
         declare_points(dataset, labels.field)
     digests = _known_digests(dataset)
@@ -166,8 +168,6 @@ def export_dataset(
 
 
 def _known_digests(dataset: Any) -> dict[str, str]:
-    if not dataset.has_field(_DIGEST):
-        return {}
     return dict(zip(*dataset.values(["image_id", _DIGEST]), strict=True))
 
 
@@ -251,7 +251,11 @@ def _write_batch(
 ) -> None:
     """Add or update the samples of these images; `fields` are the label sets' fields, known what was there before."""
     fo = import_fiftyone()
-    stored = (BOXES, *fields)
+    stored = (
+        BOXES,
+        *fields,
+        _DIGEST,
+    )  # the digest goes with the content: killed in between, it is written again
     documents = {key: {field: values.pop(field) for field in stored} for key, values in content.items()}
     new = {key: values for key, values in content.items() if key not in known}
     ids = {key: known[key] for key in content if key in known}

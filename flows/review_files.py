@@ -48,10 +48,11 @@ def tool_images(
 
 @dataclass
 class Imported:
-    """The acts that a tool's file comes to, and the objects that could not be told."""
+    """The acts that a tool's file comes to, the objects that could not be told, how many were imported before."""
 
     decisions: "list[Decision]" = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    n_again: int = 0
 
 
 def imported_decisions(
@@ -59,8 +60,11 @@ def imported_decisions(
     instances: "Sequence[DatasetInstance]",
     labels: "Mapping[str, LabelRecord]",
     importer: "Importer",
+    earlier: "Mapping[str, Sequence[Decision]]",
 ) -> Imported:
-    """The acts of a tool's file; an object without an id is the one of its image and category that its box fits best.
+    """The acts of a tool's file on what the reviewer decided before (`earlier`, by label id).
+
+    An object without an id is the one of its image and category that its box fits best.
 
     Raises:
         AnnotationError: a vertex the template does not have, a point id twice, one object twice.
@@ -88,7 +92,9 @@ def imported_decisions(
                     "each object once", f"{label.instance_id} twice", "Delete the copy in the tool."
                 )
             seen.add(label.instance_id)
-            result.decisions += importer.decisions(label, instance)
+            acts = importer.decisions(label, instance, earlier.get(label.label_id, ()))
+            result.n_again += not acts  # an accepted object is one act at least
+            result.decisions += acts
     return result
 
 
@@ -98,8 +104,6 @@ def _by_box(instance: "ToolInstance", candidates: "Sequence[DatasetInstance]") -
     same = [one for one in candidates if one.instance.category == instance.category]
     if not same or instance.xywh is None:
         return None
-    boxes: Any = [list(one.instance.xywh) for one in same]  # its stub knows masks only
-    own: Any = [list(instance.xywh)]
     boxes: Any = [list(one.instance.xywh) for one in same]  # pycocotools' stub knows masks only
     own: Any = [list(instance.xywh)]
     overlap = coco_mask.iou(own, boxes, [0] * len(same))[0]

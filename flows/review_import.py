@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional
 
 if TYPE_CHECKING:
+    from densecorr.records import Decision
+    from storage.artifacts import Store
+
     from .session import Session
 
 Format = Literal["coco-keypoints", "cvat", "densepose", "label-studio"]
@@ -52,8 +55,12 @@ class ReviewImport:
         instances = read_instances(store.path(dataset_id), crowds=True)
         read = FORMATS[self.format][1]
         digest = hashlib.sha256(self.file.read_bytes()).hexdigest() if self.file.is_file() else ""
-        importer = Importer(dataset_id, self.reviewer, datetime.now(UTC), self.seconds, digest)
-        result = imported_decisions(read(self.file), instances, labels, importer)
+        size = _n_vertices(store, self.labels or dataset_id, dataset_id)
+        importer = Importer(dataset_id, self.reviewer, datetime.now(UTC), self.seconds, digest, size)
+        earlier: dict[str, list[Decision]] = {}
+        for decision in read_decisions(store, dataset_id, reviewer=self.reviewer):
+            earlier.setdefault(decision.label_id, []).append(decision)
+        result = imported_decisions(read(self.file), instances, labels, importer, earlier)
         if result.unknown and not self.skip_unknown:
             listed = ", ".join(result.unknown[:3]) + (", ..." if len(result.unknown) > 3 else "")
             raise AnnotationError(
@@ -61,14 +68,25 @@ class ReviewImport:
                 f"{len(result.unknown)} others ({listed})",
                 "Name the data set and labels that the tool was given, or leave them out: --skip-unknown.",
             )
-        known = {one.decision_id[16:] for one in read_decisions(store, dataset_id, reviewer=self.reviewer)}
-        fresh = [one for one in result.decisions if one.decision_id[16:] not in known]
-        append_decisions(store, fresh)
-        objects = len({decision.instance_id for decision in fresh})
+        append_decisions(store, result.decisions)
+        objects = len({decision.instance_id for decision in result.decisions})
         left = f", {len(result.unknown)} unknown objects left out" if result.unknown else ""
-        before = len(result.decisions) - len(fresh)
-        say(
-            f"{len(fresh)} decisions of {self.reviewer} on {objects} objects"
-            + (f", {before} were imported before" if before else "")
-            + left
-        )
+        again = f", {result.n_again} objects were imported before" if result.n_again else ""
+        say(f"{len(result.decisions)} decisions of {self.reviewer} on {objects} objects{again}{left}")
+
+
+def _n_vertices(store: "Store", labels: str, dataset_id: str) -> int | None:
+    """Vertices of the labels' template: of the one in the store, else of the reference mesh of that name."""
+    from densecorr.datasets.reference_meshes import VERTEX_COUNTS
+    from densecorr.errors import ArtifactError
+    from densecorr.templates.template import read_template
+    from storage.tables import read_table
+
+    from .review_templates import find_template
+
+    labels = store.resolve(labels)
+    try:
+        return len(read_template(store.path(find_template(store, labels, [labels, dataset_id], ()))).V)
+    except ArtifactError:
+        table = read_table(store.path(labels) / "labels.parquet", "labels", columns=["template_id"])
+        return VERTEX_COUNTS.get(next(iter(table["template_id"].unique().to_pylist()), ""))

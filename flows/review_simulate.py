@@ -39,7 +39,7 @@ class ReviewSimulate:
     minutes: float = 60.0
     """Spent in each way."""
     points: int = 40
-    """Points of an instance that are shown."""
+    """Points of an instance that are shown; 0 shows all."""
     category: str | None = None
     """Objects of this category only."""
     template: str | None = None
@@ -115,7 +115,7 @@ def read_cases(dataset: Path, labels: Path, category: str | None, points: int) -
         key = item.instance.instance_id
         if key not in truths or key not in sets:
             continue
-        label = thin_label(sets[key], points, sets[key].label_id)
+        label = thin_label(sets[key], points or len(sets[key].x), sets[key].label_id)
         true = true_vertices(label, truths[key], MAX_DISTANCE * max(item.instance.xywh[2:]))
         if (true >= 0).any():
             cases.append(ReviewCase(label, true, item.instance.image_id))

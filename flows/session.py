@@ -85,7 +85,9 @@ def log_to_file(command: str) -> Iterator[Path]:
 
 def say(text: str) -> None:
     """One line to the user (on stderr: stdout is for results) and to the log."""
-    print(text, file=sys.stderr, flush=True)
+    print(
+        f"{text}\n", end="", file=sys.stderr, flush=True
+    )  # one write: stages that start together keep their lines
     logger.info("%s", text)
 
 

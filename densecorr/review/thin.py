@@ -15,7 +15,7 @@ def farthest_first(xy: Float[np.ndarray, "n 2"], k: int) -> Int[np.ndarray, " k"
 
     Source: Gonzalez 1985, the greedy 2-approximation of the k-centre problem.
     """
-    if not len(xy):
+    if not len(xy) or k <= 0:
         return np.zeros(0, dtype=np.int64)
     taken = [int(np.argmin(np.square(xy - xy.mean(axis=0)).sum(axis=1)))]
     nearest = np.square(xy - xy[taken[0]]).sum(axis=1)

@@ -60,6 +60,15 @@ def verdict(store: Store, instance: int, action: str, reviewer: str = "ann") -> 
     )
 
 
+def submit(path: Path, form: str) -> None:
+    """What an annotator does in Label Studio: take the prediction over as an annotation."""
+    if form == "label-studio":
+        tasks = json.loads(path.read_text())
+        for task in tasks:
+            task["annotations"] = task.pop("predictions")
+        path.write_text(json.dumps(tasks))
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_correction_in_another_tool_becomes_a_reviewed_label(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
@@ -67,12 +76,14 @@ def test_a_correction_in_another_tool_becomes_a_reviewed_label(
     out = tmp_path / "tool.file"
     run(store, ReviewExport("data", labels="zero", out=out, format=form))
     write, read = FORMATS[form]
+    submit(out, form)
     images = read(out)
     assert sum(len(image.instances) for image in images) == 4
     one = images[2].instances[0]
     first = replace(one.points[0], vertex=7)
     changed = replace(one, points=(first, *one.points[1:-1]))
     write(out, [replace(images[2], instances=(changed,))])
+    submit(out, form)
     for _ in range(2):
         run(store, ReviewImport("data", out, "bo", form, "zero"))
         acts = [(one.action, one.instance_id, one.reviewer) for one in read_decisions(store)]

@@ -9,7 +9,7 @@ from densecorr.errors import AnnotationError
 from densecorr.records import Decision, LabelRecord
 
 from ..acts import check_decision, new_decision_id
-from ..state import PointState, ReviewState, initial_state
+from ..state import PointState, ReviewState, replay
 from .types import ToolInstance, ToolPoint
 
 TOLERANCE = 0.02  # pixels: CVAT rounds to hundredths
@@ -24,23 +24,34 @@ class Importer:
     time: datetime
     seconds: float = 0.0
     file: str = ""  # a digest of the tool's file: the same act of the same file ends in the same digits
+    n_vertices: int | None = None  # of the template; None leaves vertices unchecked above
 
-    def decisions(self, label: LabelRecord, instance: ToolInstance) -> list[Decision]:
-        """The acts that turn a label set into what the tool holds, then its acceptance.
+    def decisions(
+        self, label: LabelRecord, instance: ToolInstance, earlier: Sequence[Decision] = ()
+    ) -> list[Decision]:
+        """The acts that turn a label set, as this reviewer left it, into what the tool holds, then its acceptance.
 
         A point is found by its id, else by its place in the list where both have as many points; points that
-        are left are new. A vertex that the tool lost stays as it was.
+        are left are new. A vertex that the tool lost stays as it was. None where this file was imported before.
+
+        Args:
+            label: the label set that was given to the tool.
+            instance: what came back.
+            earlier: the reviewer's decisions on the label set.
 
         Raises:
-            AnnotationError: a vertex below -1, or a point id twice.
+            AnnotationError: a vertex that the template does not have, or a point id twice.
         """
-        state = initial_state(label)
-        acts = list(_acts(state, _with_ids(state, instance.points)))
+        if self.file and any(one.decision_id.endswith(self._tail(label, "accept", None)) for one in earlier):
+            return []
+        state = replay(label, earlier)
+        held = {i: p for i, p in state.points.items() if instance.complete or (p.visible and p.vertex >= 0)}
+        acts = list(_acts(held, _with_ids(state, held, instance.points)))
         verdict = {"verdict": {"action": "accept", "reason": None}}
         acts.append(("accept", None, {"verdict": state.verdict}, verdict))
         made = [
             Decision(
-                decision_id=new_decision_id(self._tail(label.label_id, k)),
+                decision_id=new_decision_id(self._tail(label, action, point_id) if self.file else None),
                 dataset_id=self.dataset_id,
                 instance_id=label.instance_id,
                 label_id=label.label_id,
@@ -54,26 +65,25 @@ class Importer:
                 before=before,
                 after=after,
             )
-            for k, (action, point_id, before, after) in enumerate(acts)
+            for action, point_id, before, after in acts
         ]
         for decision in made:
-            check_decision(decision)
+            check_decision(decision, self.n_vertices)
         return made
 
-    def _tail(self, label_id: str, k: int) -> str | None:
-        if not self.file:
-            return None
-        return hashlib.sha256("\0".join((self.file, self.reviewer, label_id, str(k))).encode()).hexdigest()[
-            :16
-        ]
+    def _tail(self, label: LabelRecord, action: str, point_id: int | None) -> str:
+        text = "\0".join((self.file, self.reviewer, label.label_id, action, str(point_id)))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 _Act = tuple[str, int | None, dict, dict]
 
 
-def _with_ids(state: ReviewState, points: Sequence[ToolPoint]) -> dict[int, ToolPoint]:
-    if points and all(point.point_id is None for point in points) and len(points) == len(state.points):
-        return dict(zip(state.points, points, strict=True))
+def _with_ids(
+    state: ReviewState, held: Mapping[int, PointState], points: Sequence[ToolPoint]
+) -> dict[int, ToolPoint]:
+    if points and all(point.point_id is None for point in points) and len(points) == len(held):
+        return dict(zip(held, points, strict=True))
     known: dict[int, ToolPoint] = {}
     fresh = []
     for point in points:
@@ -89,8 +99,8 @@ def _with_ids(state: ReviewState, points: Sequence[ToolPoint]) -> dict[int, Tool
     return {**known, **dict(enumerate(fresh, start))}
 
 
-def _acts(state: ReviewState, points: Mapping[int, ToolPoint]) -> Iterator[_Act]:
-    for i, old in state.points.items():
+def _acts(held: Mapping[int, PointState], points: Mapping[int, ToolPoint]) -> Iterator[_Act]:
+    for i, old in held.items():
         if i not in points:
             yield _act("delete", i, old, None)
             continue
@@ -108,7 +118,7 @@ def _acts(state: ReviewState, points: Mapping[int, ToolPoint]) -> Iterator[_Act]
             yield _act("move", i, old, now)
         elif now.visible != old.visible:
             yield _act("not_visible", i, old, now)
-    for i in points.keys() - state.points.keys():
+    for i in sorted(points.keys() - held.keys()):
         new = points[i]
         yield _act(
             "add", i, None, PointState(new.x, new.y, -1 if new.vertex is None else new.vertex, new.visible)

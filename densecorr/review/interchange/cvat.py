@@ -89,11 +89,15 @@ def _read_image(element: ElementTree.Element) -> ToolImage:
         if shape.tag in ("box", "polygon", "points"):
             own = _attributes(shape).get("instance_id")
             groups.setdefault(shape.get("group_id") or own or "", []).append(shape)
+    objects: dict[str, list[ElementTree.Element]] = {}
+    for group, shapes in groups.items():  # a point drawn in CVAT has no group, but may name its object
+        ids = [text for shape in shapes if (text := _attributes(shape).get("instance_id"))]
+        objects.setdefault(ids[0] if ids else f"\0{group}", []).extend(shapes)
     return ToolImage(
         element.attrib["name"],
         int(element.attrib["width"]),
         int(element.attrib["height"]),
-        tuple(_read_instance(shapes) for shapes in groups.values()),
+        tuple(_read_instance(shapes) for shapes in objects.values()),
     )
 
 

@@ -68,4 +68,5 @@ def _instance(annotation: dict[str, Any], category: str) -> ToolInstance | None:
         annotation.get("instance_id"),
         coco.box_of(annotation),
         coco.polygons_of(annotation),
+        complete=False,
     )

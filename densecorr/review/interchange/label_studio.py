@@ -41,7 +41,7 @@ def write(path: Path, images: Sequence[ToolImage]) -> None:
 
 
 def read(path: Path) -> list[ToolImage]:
-    """Read exported tasks: the last annotation of each that was not cancelled, else its prediction.
+    """Read exported tasks: the last annotation of each that was not cancelled; others say nothing.
 
     Raises:
         AnnotationError: it is not Label Studio's JSON.
@@ -103,7 +103,7 @@ def _percent(x: float, y: float, image: ToolImage) -> dict[str, float]:
 
 def _read_task(task: dict[str, Any]) -> ToolImage:
     done = [one for one in task.get("annotations", []) if not one.get("was_cancelled")]
-    results = (done or task.get("predictions") or [{"result": []}])[-1]["result"]
+    results = done[-1]["result"] if done else []
     regions: dict[str, dict[str, Any]] = {}
     for result in results:
         regions.setdefault(result["id"], {})[result["from_name"]] = result

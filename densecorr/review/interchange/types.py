@@ -31,6 +31,7 @@ class ToolInstance:
     instance_id: str | None = None
     xywh: tuple[float, float, float, float] | None = None
     polygons: tuple[tuple[float, ...], ...] = ()
+    complete: bool = True  # False: the format has no place for unseen points and those without a vertex
 
 
 @dataclass(frozen=True)

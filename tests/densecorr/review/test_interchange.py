@@ -1,6 +1,7 @@
 """Files of other tools: nothing of a label set is lost on the way there and back, and changes become acts."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def test_written_and_read_back(tmp_path_factory: pytest.TempPathFactory, form: s
     write, read = FORMATS[form]
     path = tmp_path_factory.mktemp("tool") / "labels.file"
     write(path, images)
+    submit(path, form)
     back = read(path)
     assert [(image.name, image.width, image.height) for image in back] == [
         (image.name, image.width, image.height) for image in images
@@ -53,6 +55,15 @@ def test_written_and_read_back(tmp_path_factory: pytest.TempPathFactory, form: s
         assert list(found) == [one.instance_id for one in image.instances]
         for one in image.instances:
             same(one, found[one.instance_id], hidden=form != "densepose")
+
+
+def submit(path: Path, form: str) -> None:
+    """What an annotator does in Label Studio: take the prediction over as an annotation."""
+    if form == "label-studio":
+        tasks = json.loads(path.read_text())
+        for task in tasks:
+            task["annotations"] = task.pop("predictions")
+        path.write_text(json.dumps(tasks))
 
 
 def same(one: ToolInstance, other: ToolInstance, hidden: bool) -> None:
@@ -111,9 +122,47 @@ def test_a_tool_without_ids_or_vertices_keeps_the_label_sets_own() -> None:
     assert replay(label(), acts).points[2].vertex == 200
 
 
+def test_an_import_goes_on_from_what_the_reviewer_did_before() -> None:
+    first = importer.decisions(label(), tool({0: ToolPoint(3.0, 5.0, 9, True, 0), 2: None}))
+    again = replace(importer, file="b").decisions(label(), tool({}, extra=(ToolPoint(1.0, 2.0, 3),)), first)
+    assert [act.action for act in again] == ["assign", "add", "add", "accept"]
+    state = replay(label(), [*first, *again])
+    assert {i: point.vertex for i, point in state.points.items()} == {0: 0, 1: 100, 2: 200, 3: 300, 4: 3}
+    assert state.points[0].x == 0
+    assert replace(importer, file="b").decisions(label(), tool({}), [*first, *again]) == []
+
+
+def test_what_a_format_has_no_place_for_is_not_deleted() -> None:
+    hidden = replace(label(), visible=np.array([True, False, True, True]), vertex=np.array([0, 100, -1, 300]))
+    back = ToolInstance(
+        "person", (ToolPoint(0.0, 5.0, 0, True, 0), ToolPoint(30.0, 35.0, 300, True, 3)), complete=False
+    )
+    assert [act.action for act in importer.decisions(hidden, back)] == ["accept"]
+
+
+def test_points_drawn_in_cvat_belong_to_the_object_they_name(tmp_path: Path) -> None:
+    write, read = FORMATS["cvat"]
+    write(tmp_path / "a.xml", [ToolImage("a.jpg", 64, 48, (replace(tool({}), instance_id="i/1"),))])
+    drawn = (
+        '<points label="person" points="5,6"><attribute name="instance_id">i/1</attribute></points></image>'
+    )
+    (tmp_path / "a.xml").write_text((tmp_path / "a.xml").read_text().replace("</image>", drawn))
+    (instance,) = read(tmp_path / "a.xml")[0].instances
+    assert len(instance.points) == 5
+    assert (instance.points[4].x, instance.points[4].point_id) == (4.5, None)
+
+
+def test_a_label_studio_task_that_nobody_finished_says_nothing(tmp_path: Path) -> None:
+    write, read = FORMATS["label-studio"]
+    write(tmp_path / "a.json", [ToolImage("a.jpg", 64, 48, (replace(tool({}), instance_id="i/1"),))])
+    assert read(tmp_path / "a.json")[0].instances == ()
+
+
 def test_bad_files_and_values_are_refused(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="a vertex"):
         importer.decisions(label(), tool({1: ToolPoint(1.0, 1.0, -2, True, 1)}))
+    with pytest.raises(AnnotationError, match=r"\[-1, 400\)"):
+        replace(importer, n_vertices=400).decisions(label(), tool({1: ToolPoint(1.0, 1.0, 400, True, 1)}))
     with pytest.raises(AnnotationError, match="twice"):
         importer.decisions(label(), tool({}, extra=(ToolPoint(1.0, 1.0, 1, True, 2),)))
     bad = tmp_path / "bad.file"
