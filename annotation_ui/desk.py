@@ -18,7 +18,7 @@ from densecorr.review.state import ReviewState, replay
 from storage.artifacts import Store
 
 from . import desk_spread
-from .desk_act import make_decision, sent_before
+from .desk_act import check_addressee, make_decision, sent_before
 from .desk_data import DeskData
 from .desk_earlier import EarlierLabels, kept_notice
 from .desk_errors import DeskError, error_answer
@@ -144,10 +144,12 @@ class Desk:
         about was replaced since it was opened, or it is another label set that the store knows (`stale`).
 
         Raises:
-            DeskError: the labels are others now (`stale`, `template`), someone else holds the instance
+            DeskError: the act is another reviewer's or on another data set (`version`), the labels are others now
+                (`stale`, `template`), someone else holds the instance
                 (`lease`), or the act could not be stored (`storage`).
             AnnotationError: an act that could not be replayed.
         """
+        check_addressee(act, self._settings.dataset, self._settings.reviewer)
         key = str(act.get("instance_id"))
         label, notice = self._seen(key, str(act.get("label_id")), str(act.get("revision")))
         with self._acting:

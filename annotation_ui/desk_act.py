@@ -23,6 +23,22 @@ def tail_of(act: Mapping[str, Any]) -> str | None:
     return None if key is None else hashlib.sha256(str(key).encode()).hexdigest()[:16]
 
 
+def check_addressee(act: Mapping[str, Any], dataset_id: str, reviewer: str) -> None:
+    """Refuse an act that was meant for another App: ports are used again, and a page outlives its App.
+
+    Raises:
+        DeskError: it names another reviewer or data set (`version`: the page keeps the act).
+    """
+    named = (act.get("dataset", dataset_id), act.get("reviewer", reviewer))
+    if named != (dataset_id, reviewer):
+        raise DeskError(
+            "version",
+            f"acts of {reviewer} on {dataset_id}",
+            f"one of {named[1]} on {named[0]}",
+            "This page belongs to an App that was closed: open that one again, and reload the page.",
+        )
+
+
 def sent_before(act: Mapping[str, Any], decisions: Sequence[Decision]) -> Decision | None:
     """What was stored of an act that came before, if it did: a browser sends again when an answer is lost."""
     tail = tail_of(act)

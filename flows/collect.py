@@ -108,15 +108,19 @@ def summarise(decisions: "list[Decision]") -> dict[str, Any]:
 
 
 def decided(decisions: "list[Decision]") -> set[str]:
-    """Instances with a verdict that counts, of any reviewer."""
+    """Instances with a verdict that counts, of any reviewer; a skipped one waits for another."""
     from densecorr.review.state import effective
 
     by_reviewer: dict[str, list[Decision]] = {}
     for decision in decisions:
         by_reviewer.setdefault(decision.reviewer, []).append(decision)
-    return {
-        one.instance_id for own in by_reviewer.values() for one in effective(own) if one.after.get("verdict")
+    verdicts = {
+        (name, one.instance_id): one.after["verdict"]
+        for name, own in by_reviewer.items()
+        for one in effective(own)
+        if "verdict" in one.after
     }
+    return {key for (_, key), verdict in verdicts.items() if verdict and verdict["action"] != "skip"}
 
 
 def _wait(

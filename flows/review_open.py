@@ -12,7 +12,7 @@ from annotation_ui.desk_settings import VARIABLE, DeskSettings, read_settings, w
 from densecorr.errors import SettingsError
 
 from .review_next import export_command
-from .review_orders import read_order
+from .review_orders import read_order, selected_order
 from .review_templates import find_template
 from .session import say, state_folder
 
@@ -55,7 +55,7 @@ def prepare_desk(
         labels: ids of the labels to judge: one, or none for the data set's own.
         opinion: id of labels to suggest from.
         templates: ids of templates to look among first.
-        order: a file of instance ids; None: the reviewer's share, if `review assign` made one.
+        order: a file of instance ids; None: the reviewer's share, if `review assign` made one, else `select`'s order.
 
     Raises:
         SettingsError: several labels, a name that cannot be a reviewer's, an order that is none.
@@ -80,7 +80,7 @@ def prepare_desk(
         labels=chosen,
         opinion=opinion,
     )
-    share = read_order(store, dataset_id, reviewer, order)
+    share = read_order(store, dataset_id, reviewer, order) or selected_order(store, chosen)
     return settings if share is None else replace(settings, order=share.instances, gold=share.gold)
 
 

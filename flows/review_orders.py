@@ -82,3 +82,11 @@ def orders_of(store: "Store", dataset_id: str) -> dict[str, Order]:
         if info.path.endswith(".json") and text is not None:
             shares[Path(info.path).stem] = _order(text, info.path)
     return shares
+
+
+def selected_order(store: "Store", labels: str | None) -> Order | None:
+    """The order in which the stage `select` chose, where the labels are its artifact."""
+    if labels is None:
+        return None
+    path = store.path(labels) / "order.txt"
+    return Order(tuple(path.read_text(encoding="utf-8").split("\n")[:-1])) if path.is_file() else None

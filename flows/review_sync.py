@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from .review_orders import Order, orders_of
+from .review_orders import Order, orders_of, selected_order
 from .session import Session, say
 
 if TYPE_CHECKING:
@@ -123,6 +123,9 @@ def information_of(
     from storage.tables import read_table
 
     shares = orders_of(store, dataset_id) if order is None else {"": Order(tuple(order))}
+    chosen = selected_order(store, labels)
+    if not shares and chosen is not None:
+        shares = {"": chosen}
     if shares:
         soonest: dict[str, float] = {}
         for share in shares.values():

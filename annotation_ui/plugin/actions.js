@@ -78,7 +78,7 @@ export function makeActions(panel) {
       panel.setTool(panel.image.adding ? null : "add");
     },
     addPoint(x, y) {
-      const id = newPointId(session.state, Math.max(-1, ...session.item.points.map((known) => known.point_id)) + 1);
+      const id = newPointId(session.state, session.nextPointId());
       panel.setTool(null);
       if (change("add", { points: { [id]: { x: round(x), y: round(y), vertex: -1, visible: true } } }, id)) panel.select(id);
     },

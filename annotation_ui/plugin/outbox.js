@@ -5,7 +5,7 @@ import { DeskError } from "./protocol.js";
 
 const SLOW_MS = 3000;
 const RETRY_MS = [1000, 2000, 4000, 8000, 15000];
-const KEPT = new Set(["unreachable", "storage", "database"]); // may succeed later; all else is refused for good
+const KEPT = new Set(["unreachable", "storage", "database", "version"]); // may succeed later; all else is refused for good
 
 export class Outbox {
   constructor({ call, space, onStored, onRefused, onChange }) {

@@ -161,6 +161,12 @@ export class Session {
     return this.record && !this.record.readOnly ? this.record : null;
   }
 
+  // Ids are never used twice, not even those of points that were deleted.
+  nextPointId() {
+    const { points, acts } = this.record.item;
+    return Math.max(-1, ...points.map((known) => known.point_id), ...acts.map((act) => act.point_id ?? -1)) + 1;
+  }
+
   commit(record, act) {
     const began = performance.now();
     const { instance_id, label, revision } = record.item;
@@ -168,7 +174,15 @@ export class Session {
     this.lastAct = began;
     record.acted = true;
     record.state = applyPatch(record.state, act.after);
-    const key = this.outbox.add({ instance_id, label_id: label.label_id, revision, seconds, ...act });
+    const key = this.outbox.add({
+      reviewer: this.info.reviewer,
+      dataset: this.info.dataset.id,
+      instance_id,
+      label_id: label.label_id,
+      revision,
+      seconds,
+      ...act,
+    });
     const mark = { action: act.action, began, drawn_ms: null, stored_ms: null };
     this.began.set(key, mark);
     this.times.acts.push(mark);

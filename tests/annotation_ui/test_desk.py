@@ -101,6 +101,17 @@ def test_an_act_is_in_the_journal_and_changes_what_is_shown(
     assert before["score"] is not None
 
 
+def test_an_act_meant_for_another_app_is_refused_and_kept_by_the_page(desk: Desk) -> None:
+    before = point_of(desk, "i/0", 3)
+    act = act_on(desk, "i/0", "move", moved(before, x=1.5), point_id=3)
+    for other in ({"reviewer": "bob"}, {"dataset": "another"}):
+        with pytest.raises(DeskError, match="belongs to an App that was closed") as caught:
+            desk.review_act({**act, **other})
+        assert caught.value.kind == "version"
+    assert desk.review_instance("i/0", True)["acts"] == []
+    assert desk.review_act({**act, "reviewer": "ann"})["decision_id"]
+
+
 def test_an_act_that_is_sent_twice_is_stored_once(desk: Desk) -> None:
     before = point_of(desk, "i/0", 3)
     keyed = {**act_on(desk, "i/0", "move", moved(before, x=1.5), point_id=3), "key": "6a1f"}
