@@ -14,7 +14,7 @@ import numpy as np
 
 from densecorr.errors import SettingsError
 from densecorr.records import Decision, LabelRecord
-from densecorr.review.state import ReviewState, replay
+from densecorr.review.state import ReviewState, replay, verdict_of
 from storage.artifacts import Store
 
 from . import desk_spread
@@ -25,7 +25,7 @@ from .desk_errors import DeskError, error_answer
 from .desk_instance import describe_acts, describe_points, picture, undone_ids
 from .desk_leases import DeskLeases
 from .desk_news import DeskNews
-from .desk_record import DeskRecord, progress_of, verdict_of
+from .desk_record import DeskRecord, progress_of
 from .desk_settings import DeskSettings
 from .desk_similarity import DeskSimilarity
 from .desk_suggest import ask_neighbours, gather_evidence, suggest

@@ -4,12 +4,11 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from densecorr.errors import DensecorrError
 from densecorr.records import Decision
-from densecorr.review.state import effective
 from storage.artifacts import Store
 from storage.decisions import compact, read_decisions
 from storage.journal import Journal, journal_path
@@ -137,14 +136,6 @@ class Compactor:
             compact(self._store, [self._path])
         except (DensecorrError, OSError) as error:
             logger.warning("acts wait in the journal: %s", error)
-
-
-def verdict_of(decisions: Sequence[Decision]) -> dict[str, Any] | None:
-    """The verdict that one reviewer's decisions on a label set lead to."""
-    verdict = None
-    for act in effective(decisions):
-        verdict = act.after.get("verdict", verdict)
-    return verdict
 
 
 def progress_of(verdicts: Iterable[dict[str, Any] | None], seconds: float) -> dict[str, Any]:

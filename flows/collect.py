@@ -3,19 +3,21 @@
 import json
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from densecorr.review.costs import CostModel
+from densecorr.review.noise import HUMAN_SIGMA, HUMAN_SLIP
 
 from .progress import Progress
 from .stage import ArtifactRef, Stage, StageInputs
 
 if TYPE_CHECKING:
     from densecorr.records import Decision, LabelRecord
+    from densecorr.review.simulation import SimulatedAnnotator, Surface
+    from densecorr.templates.template import Template
 
 MAX_DISTANCE = (
     0.02  # from a label's point to the annotated one that is its truth, share of the box's longer side
@@ -57,8 +59,8 @@ class Simulated:
 
     kind: Literal["simulated"] = "simulated"
     minutes: float = 30.0
-    sigma: float = 0.0166
-    slip: float = 0.028
+    sigma: float = HUMAN_SIGMA
+    slip: float = HUMAN_SLIP
     miss: float = 0.0
     tolerance: float = 0.03
     costs: CostModel = field(default_factory=CostModel)
@@ -109,18 +111,13 @@ def summarise(decisions: "list[Decision]") -> dict[str, Any]:
 
 def decided(decisions: "list[Decision]") -> set[str]:
     """Instances with a verdict that counts, of any reviewer; a skipped one waits for another."""
-    from densecorr.review.state import effective
+    from densecorr.review.state import verdict_of
 
-    by_reviewer: dict[str, list[Decision]] = {}
+    groups: dict[tuple[str, str], list[Decision]] = {}
     for decision in decisions:
-        by_reviewer.setdefault(decision.reviewer, []).append(decision)
-    verdicts = {
-        (name, one.instance_id): one.after["verdict"]
-        for name, own in by_reviewer.items()
-        for one in effective(own)
-        if "verdict" in one.after
-    }
-    return {key for (_, key), verdict in verdicts.items() if verdict and verdict["action"] != "skip"}
+        groups.setdefault((decision.reviewer, decision.instance_id), []).append(decision)
+    verdicts = ((key, verdict_of(own)) for (_, key), own in groups.items())
+    return {key for key, verdict in verdicts if verdict and verdict["action"] != "skip"}
 
 
 def _wait(
@@ -171,9 +168,8 @@ def _simulate(
         EmptyInstanceError: the data set knows no truth of these instances.
     """
     from densecorr.errors import EmptyInstanceError
-    from densecorr.review.noise import NoiseModel
-    from densecorr.review.simulation import SimulatedAnnotator, Surface, simulate_decisions
-    from densecorr.templates.template import geodesic_rows, read_template
+    from densecorr.review.simulation import simulate_decisions
+    from densecorr.templates.template import read_template
     from storage.datasets import read_instances, read_labels
 
     from .labelled import ANNOTATIONS
@@ -183,10 +179,9 @@ def _simulate(
     sides = {
         one.instance.instance_id: max(one.instance.xywh[2:]) for one in read_instances(inputs.path("dataset"))
     }
-    size = float(template.diameter)
-    noise = NoiseModel((annotator.sigma * size,), annotator.slip, annotator.miss)
-    who = SimulatedAnnotator(noise, annotator.costs, annotator.tolerance * size)
-    surface = Surface(partial(geodesic_rows, template), template, area=template.mass)
+    who, surface = simulated_on(
+        template, annotator.sigma, annotator.slip, annotator.miss, annotator.tolerance, annotator.costs
+    )
     decisions: list[Decision] = []
     spent = 0.0
     for n, (key, label) in enumerate(labels.items()):
@@ -209,6 +204,20 @@ def _simulate(
             "Simulate on a data set with annotated points, such as one of `world`, or give more minutes.",
         )
     return decisions
+
+
+def simulated_on(
+    template: "Template", sigma: float, slip: float, miss: float, tolerance: float, costs: CostModel
+) -> "tuple[SimulatedAnnotator, Surface]":
+    """A simulated annotator on a template; spread and tolerance are shares of its diameter."""
+    from densecorr.review.noise import NoiseModel
+    from densecorr.review.simulation import SimulatedAnnotator, Surface
+    from densecorr.templates.template import kept_geodesic_rows
+
+    size = float(template.diameter)
+    noise = NoiseModel((sigma * size,), slip, miss)
+    surface = Surface(kept_geodesic_rows(template), template, area=template.mass)
+    return SimulatedAnnotator(noise, costs, tolerance * size), surface
 
 
 def true_vertices(label: "LabelRecord", truth: "LabelRecord", reach: float) -> np.ndarray:

@@ -39,12 +39,11 @@ def write(out: Path, inputs: StageInputs, command: Correct, progress: Progress) 
     """Fill the folder `out`: labels.parquet, review.json (counts, minutes), conflicts.jsonl with every difference."""
     import json
     from dataclasses import asdict, replace
-    from functools import partial
 
     from densecorr.errors import ArtifactError
     from densecorr.review.resolver import resolve
     from densecorr.review.reviewers import reviews_of
-    from densecorr.templates.template import geodesic_rows, read_template
+    from densecorr.templates.template import kept_geodesic_rows, read_template
     from storage.decision_rows import table_to_decisions
     from storage.rows import records_to_table, table_to_records
     from storage.tables import read_table, write_tables
@@ -66,7 +65,7 @@ def write(out: Path, inputs: StageInputs, command: Correct, progress: Progress) 
         by_label.setdefault(decision.label_id, []).append(decision)
     ids = {label.label_id for label in labels}
     spent = summarise([decision for decision in decisions if decision.label_id in ids])
-    rows = partial(geodesic_rows, template)
+    rows = kept_geodesic_rows(template)
     kept: list[LabelRecord] = []
     conflicts = []
     counts: dict[str, int] = dict.fromkeys(("reviewed", "rejected", "undecided", "unreviewed"), 0)

@@ -1,8 +1,7 @@
 """What `review agreement` measures: judged label sets, what each reviewer made of them, and what is true."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,7 @@ from densecorr.errors import EmptyInstanceError, SettingsError
 from densecorr.evaluation.scored import GeodesicRows
 from densecorr.records import Decision, LabelRecord
 from densecorr.review.reviewers import Review, reviews_of
-from densecorr.templates.template import Template, geodesic_rows, read_template
+from densecorr.templates.template import Template, kept_geodesic_rows, read_template
 
 from .collect import true_vertices
 from .review_orders import orders_of
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from .review_agreement import ReviewAgreement
 
 TRUTH = ("human", "synthetic")
-_ROWS_BYTES = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def read_evidence(store: "Store", command: "ReviewAgreement") -> Evidence:
                 gold.append((label, _as_true(label, truth, reach)))
     return Evidence(
         template,
-        keep_rows(template),
+        kept_geodesic_rows(template),
         labels,
         acts,
         {one.label_id: reviews_of(one, acts[one.label_id]) for one in labels},
@@ -129,16 +127,6 @@ def check_evidence(evidence: Evidence, command: "ReviewAgreement") -> None:
             f"Deal instances to several, and some of known truth: densecorr review assign {command.dataset}{labels} "
             f"--reviewers {names} --overlap 40 --gold 20 (or name the truth: --truth).",
         )
-
-
-def keep_rows(template: Template) -> Callable[[np.ndarray], np.ndarray]:
-    """Geodesic rows, each solved once as long as they fit half a gigabyte: every figure asks for the same ones."""
-
-    @lru_cache(maxsize=max(1, _ROWS_BYTES // (4 * len(template.V))))
-    def row(vertex: int) -> np.ndarray:
-        return geodesic_rows(template, [vertex])[0]
-
-    return lambda vertices: np.stack([row(int(vertex)) for vertex in vertices])
 
 
 def _as_true(label: LabelRecord, truth: LabelRecord, reach: float) -> LabelRecord:

@@ -96,13 +96,14 @@ class ReviewExport:
         from storage.datasets import read_instances, read_labels
 
         from .review_files import tool_images
+        from .review_orders import read_order_file
         from .session import say
         from .whole_file import whole_file
 
         dataset_id = store.resolve(self.dataset)
         labels = read_labels(store.path(store.resolve(self.labels) if self.labels else dataset_id))
         if self.order is not None:
-            wanted = set(self.order.read_text(encoding="utf-8").split("\n"))
+            wanted = set(read_order_file(self.order).instances)
             labels = {key: label for key, label in labels.items() if key in wanted}
         images = tool_images(read_instances(store.path(dataset_id), self.category, crowds=True), labels)
         if not images:

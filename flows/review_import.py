@@ -51,11 +51,12 @@ class ReviewImport:
         check_reviewer(self.reviewer)
         store = session.open_store()
         dataset_id = store.resolve(self.dataset)
-        labels = read_labels(store.path(store.resolve(self.labels) if self.labels else dataset_id))
+        labels_id = store.resolve(self.labels) if self.labels else dataset_id
+        labels = read_labels(store.path(labels_id))
         instances = read_instances(store.path(dataset_id), crowds=True)
         read = FORMATS[self.format][1]
         digest = hashlib.sha256(self.file.read_bytes()).hexdigest() if self.file.is_file() else ""
-        size = _n_vertices(store, self.labels or dataset_id, dataset_id)
+        size = _n_vertices(store, labels_id, dataset_id)
         importer = Importer(dataset_id, self.reviewer, datetime.now(UTC), self.seconds, digest, size)
         earlier: dict[str, list[Decision]] = {}
         for decision in read_decisions(store, dataset_id, reviewer=self.reviewer):
@@ -75,7 +76,7 @@ class ReviewImport:
         say(f"{len(result.decisions)} decisions of {self.reviewer} on {objects} objects{again}{left}")
 
 
-def _n_vertices(store: "Store", labels: str, dataset_id: str) -> int | None:
+def _n_vertices(store: "Store", labels_id: str, dataset_id: str) -> int | None:
     """Vertices of the labels' template: of the one in the store, else of the reference mesh of that name."""
     from densecorr.datasets.reference_meshes import VERTEX_COUNTS
     from densecorr.errors import ArtifactError
@@ -84,9 +85,8 @@ def _n_vertices(store: "Store", labels: str, dataset_id: str) -> int | None:
 
     from .review_templates import find_template
 
-    labels = store.resolve(labels)
     try:
-        return len(read_template(store.path(find_template(store, labels, [labels, dataset_id], ()))).V)
+        return len(read_template(store.path(find_template(store, labels_id, [labels_id, dataset_id], ()))).V)
     except ArtifactError:
-        table = read_table(store.path(labels) / "labels.parquet", "labels", columns=["template_id"])
+        table = read_table(store.path(labels_id) / "labels.parquet", "labels", columns=["template_id"])
         return VERTEX_COUNTS.get(next(iter(table["template_id"].unique().to_pylist()), ""))

@@ -36,16 +36,25 @@ def write_order(store: "Store", dataset_id: str, reviewer: str, order: Order) ->
 
 
 def read_order(store: "Store", dataset_id: str, reviewer: str, file: Path | None = None) -> Order | None:
-    """The order in `file` (ids, one a line or a JSON list), else the reviewer's share, if any.
+    """The order in `file` (see `read_order_file`), else the reviewer's share, if any.
 
     Raises:
         SettingsError: the file is absent or holds something else.
     """
     from storage.filesystem import read_file
 
-    if file is None:
-        text = read_file(store.place.filesystem, order_path(store, dataset_id, reviewer))
-        return None if text is None else _order(text, f"the share of {reviewer}")
+    if file is not None:
+        return read_order_file(file)
+    text = read_file(store.place.filesystem, order_path(store, dataset_id, reviewer))
+    return None if text is None else _order(text, f"the share of {reviewer}")
+
+
+def read_order_file(file: Path) -> Order:
+    """The order in a file: ids, one a line or a JSON list.
+
+    Raises:
+        SettingsError: the file is absent or holds something else.
+    """
     try:
         return _order(file.read_bytes(), str(file))
     except OSError as error:

@@ -2,25 +2,23 @@
 
 import json
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tyro.conf import Positional
 
+from densecorr.evaluation.geodesic import SHIC_SCALE
 from densecorr.review.costs import CostModel
+from densecorr.review.noise import HUMAN_SIGMA, HUMAN_SLIP
 from densecorr.review.ranking import RankingSettings
 
 if TYPE_CHECKING:
     from densecorr.evaluation.bootstrap import Interval
     from densecorr.review.benefit import Benefit, ReviewCase
     from densecorr.review.simulation import Surface
-    from densecorr.templates.template import Template
 
     from .session import Session
-
-SHIC_SCALE = 228.0  # the diameter, on SHIC's scale of errors
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,9 @@ class ReviewSimulate:
     """The template; by default the one that the labels were made with."""
     seeds: int = 5
     """Orders and noises drawn."""
-    sigma: float = 0.0166
+    sigma: float = HUMAN_SIGMA
     """Spread of the annotator's vertices, share of the template's diameter: that of DensePose's annotators."""
-    slip: float = 0.028
+    slip: float = HUMAN_SLIP
     """Probability of taking left for right."""
     miss: float = 0.0
     """Probability of overlooking a wrong label."""
@@ -64,11 +62,10 @@ class ReviewSimulate:
     def __call__(self, session: "Session") -> None:
         """Print the table."""
         from densecorr.review.benefit import BenefitSettings, simulate_review
-        from densecorr.review.noise import NoiseModel
         from densecorr.review.ranking import surface_cells, surface_histogram
-        from densecorr.review.simulation import SimulatedAnnotator, Surface
-        from densecorr.templates.template import geodesic_rows, read_template
+        from densecorr.templates.template import read_template
 
+        from .collect import simulated_on
         from .review_templates import find_template
         from .whole_file import whole_file
 
@@ -79,13 +76,12 @@ class ReviewSimulate:
         )
         template = read_template(store.path(chosen))
         cases = read_cases(store.path(dataset), store.path(labels), self.category, self.points)
-        rows, size = partial(geodesic_rows, template), float(template.diameter)
-        noise = NoiseModel((self.sigma * size,), self.slip, self.miss)
-        annotator = SimulatedAnnotator(noise, self.costs, self.tolerance * size)
-        surface = Surface(known_rows(cases, template), template, area=template.mass)
+        annotator, surface = simulated_on(
+            template, self.sigma, self.slip, self.miss, self.tolerance, self.costs
+        )
         if self.opinion is not None:
             cases = with_disagreement(cases, store.path(self.opinion), surface, self.ranking)
-        cells = surface_cells(rows, len(template.V))
+        cells = surface_cells(surface.rows, len(template.V))
         like = np.stack([surface_histogram(case.label, cells) for case in cases])
         settings = BenefitSettings(self.minutes, self.seeds, self.ranking)
         facts = benefit_facts(simulate_review(cases, annotator, surface, settings, like), len(cases))
@@ -149,23 +145,6 @@ def with_disagreement(
         else case
         for case in cases
     ]
-
-
-def known_rows(cases: "list[ReviewCase]", template: "Template") -> Any:
-    """Geodesic rows, each solved once: the same vertices are asked for again and again."""
-    from densecorr.templates.template import geodesic_rows
-
-    solved: dict[int, np.ndarray] = {}
-
-    def rows(vertices: Any) -> np.ndarray:
-        ids = [int(vertex) for vertex in vertices]
-        new = sorted({vertex for vertex in ids if vertex not in solved})
-        if new:
-            solved.update(zip(new, geodesic_rows(template, new).astype(np.float16), strict=True))
-        return np.stack([solved[vertex] for vertex in ids]).astype(np.float32)
-
-    rows(sorted({int(vertex) for case in cases for vertex in case.true if vertex >= 0}))
-    return rows
 
 
 def benefit_facts(benefit: "Benefit", n_instances: int) -> dict[str, Any]:

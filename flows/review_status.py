@@ -75,13 +75,10 @@ def status_rows(
 
 def verdicts(decisions: Sequence["Decision"]) -> list[dict[str, Any] | None]:
     """One reviewer's verdict on each instance: on the label set that they judged last."""
-    from annotation_ui.desk_record import verdict_of
+    from densecorr.review.reviewers import judged_last
+    from densecorr.review.state import verdict_of
 
-    groups: dict[str, dict[str, list[Decision]]] = defaultdict(lambda: defaultdict(list))
-    for act in sorted(decisions, key=lambda one: one.decision_id):
-        label_sets = groups[act.instance_id]
-        label_sets[act.label_id] = [*label_sets.pop(act.label_id, []), act]  # the last judged comes last
-    return [verdict_of(list(label_sets.values())[-1]) for label_sets in groups.values()]
+    return [verdict_of(acts) for acts in judged_last(decisions).values()]
 
 
 def count_pending(store: "Store", dataset_id: str) -> dict[str, int]:

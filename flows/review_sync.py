@@ -1,6 +1,5 @@
 """`densecorr review sync`: what was decided so far, as fields and saved views of the FiftyOne data set."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -75,19 +74,17 @@ def sync(
 
 def statuses_of(store: "Store", dataset_id: str) -> dict[str, "InstanceStatus"]:
     """What all reviewers said of each instance of a data set, on the label set that was judged last."""
+    from densecorr.review.reviewers import judged_last
     from storage.decisions import read_decisions
 
-    judged: dict[str, dict[str, list[Decision]]] = defaultdict(dict)
-    for act in read_decisions(store, dataset_id=dataset_id):
-        label_sets = judged[act.instance_id]
-        label_sets[act.label_id] = [*label_sets.pop(act.label_id, []), act]  # the last judged comes last
-    last = {key: list(label_sets.items())[-1] for key, label_sets in judged.items()}
-    labels = _find_labels(store, dataset_id, {label_id for label_id, _ in last.values()})
+    last = judged_last(read_decisions(store, dataset_id=dataset_id))
+    labels = _find_labels(store, dataset_id, {acts[0].label_id for acts in last.values()})
     templates = _find_templates(store, dataset_id, {label.template_id for label in labels.values()})
+    found = {key: (labels.get((key, acts[0].label_id)), acts) for key, acts in last.items()}
     return {
-        key: status_of(labels[key, label_id], acts, templates.get(labels[key, label_id].template_id))
-        for key, (label_id, acts) in last.items()
-        if (key, label_id) in labels
+        key: status_of(label, acts, templates.get(label.template_id))
+        for key, (label, acts) in found.items()
+        if label is not None
     }
 
 

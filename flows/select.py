@@ -119,14 +119,12 @@ def information_of(
     Raises:
         AnnotationError: labels that are not calibrated.
     """
-    from functools import partial
-
     from densecorr.review.ranking import disagreement, information, mean_expected_error
-    from densecorr.templates.template import geodesic_rows
+    from densecorr.templates.template import kept_geodesic_rows
 
     if command.order == "random" and any(label.expected_error is None for label in labels):
         return None
-    rows = partial(geodesic_rows, template)
+    rows = kept_geodesic_rows(template)
     differ = [
         disagreement(
             [label, opinions[label.instance_id]], rows, float(template.diameter), command.ranking.same_px

@@ -83,6 +83,14 @@ def replay(label: LabelRecord, decisions: Sequence[Decision]) -> ReviewState:
     return state
 
 
+def verdict_of(decisions: Iterable[Decision]) -> dict[str, Any] | None:
+    """The verdict that one reviewer's decisions on a label set lead to."""
+    verdict = None
+    for act in effective(decisions):
+        verdict = act.after.get("verdict", verdict)
+    return verdict
+
+
 def reviewed_label(
     label: LabelRecord, state: ReviewState, label_id: str, producer: str, weight: float = 1.0
 ) -> LabelRecord:

@@ -5,8 +5,9 @@ if wanted, `geodesics.npy` (float16 all-pairs distances as shares of `all_pairs_
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,6 +21,7 @@ from .mesh import Unit
 
 FORMAT_VERSION = 1
 ALL_PAIRS_FILE = "geodesics.npy"
+_KEPT_BYTES = 500_000_000
 
 _ARRAYS = ("V", "F", "mass", "evals", "evecs", "mirror", "mirror_plane", "coarse", "to_coarse", "coarse_D")
 
@@ -175,3 +177,13 @@ def geodesic_rows(
     if template not in _SOLVERS:
         _SOLVERS[template] = GeodesicSolver(template.V, template.F, template.geodesics)
     return _SOLVERS[template].rows(ids)
+
+
+def kept_geodesic_rows(template: Template) -> Callable[[np.ndarray], Float32[np.ndarray, "n V"]]:
+    """`geodesic_rows` for work that asks for the same vertices again: up to half a gigabyte of rows is kept."""
+
+    @lru_cache(maxsize=max(1, _KEPT_BYTES // (4 * len(template.V))))
+    def row(vertex: int) -> np.ndarray:
+        return geodesic_rows(template, [vertex])[0]
+
+    return lambda vertices: np.array([row(int(v)) for v in vertices], np.float32).reshape(-1, len(template.V))

@@ -18,7 +18,14 @@ from .geodesics import MAX_ALL_PAIRS, GeodesicMethod, GeodesicSolver, write_geod
 from .laplacian import laplacian_basis
 from .mesh import Axis, Unit, orient_mesh
 from .repair import repair_mesh
-from .stored import ALL_PAIRS_FILE, Template, geodesic_rows, read_template, write_template
+from .stored import (
+    ALL_PAIRS_FILE,
+    Template,
+    geodesic_rows,
+    kept_geodesic_rows,
+    read_template,
+    write_template,
+)
 from .symmetry import SymmetryAxis, find_symmetry
 
 __all__ = [
@@ -26,6 +33,7 @@ __all__ = [
     "TemplateSettings",
     "build_template",
     "geodesic_rows",
+    "kept_geodesic_rows",
     "read_template",
     "write_template",
 ]

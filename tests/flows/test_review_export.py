@@ -19,6 +19,7 @@ from storage.artifacts import Store
 from storage.datasets import read_labels
 from storage.decisions import append_decisions, read_decisions
 from tests.annotation_ui.review_world import make_world, put_template
+from tests.label_studio import submit
 
 
 @pytest.fixture
@@ -58,15 +59,6 @@ def verdict(store: Store, instance: int, action: str, reviewer: str = "ann") -> 
             )
         ],
     )
-
-
-def submit(path: Path, form: str) -> None:
-    """What an annotator does in Label Studio: take the prediction over as an annotation."""
-    if form == "label-studio":
-        tasks = json.loads(path.read_text())
-        for task in tasks:
-            task["annotations"] = task.pop("predictions")
-        path.write_text(json.dumps(tasks))
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -15,6 +15,7 @@ from densecorr.records import LabelRecord
 from densecorr.review.interchange import FORMATS, ToolImage, ToolInstance, ToolPoint
 from densecorr.review.interchange.changes import Importer
 from densecorr.review.state import initial_state, replay
+from tests.label_studio import submit
 
 pixels = st.floats(0, 400, allow_nan=False).map(lambda value: round(value, 3))
 rows = st.lists(st.tuples(pixels, pixels, st.integers(0, 5000), st.booleans()), max_size=8)
@@ -55,15 +56,6 @@ def test_written_and_read_back(tmp_path_factory: pytest.TempPathFactory, form: s
         assert list(found) == [one.instance_id for one in image.instances]
         for one in image.instances:
             same(one, found[one.instance_id], hidden=form != "densepose")
-
-
-def submit(path: Path, form: str) -> None:
-    """What an annotator does in Label Studio: take the prediction over as an annotation."""
-    if form == "label-studio":
-        tasks = json.loads(path.read_text())
-        for task in tasks:
-            task["annotations"] = task.pop("predictions")
-        path.write_text(json.dumps(tasks))
 
 
 def same(one: ToolInstance, other: ToolInstance, hidden: bool) -> None:

@@ -17,6 +17,7 @@ from densecorr.templates.template import (
     TemplateSettings,
     build_template,
     geodesic_rows,
+    kept_geodesic_rows,
     read_template,
     write_template,
 )
@@ -107,6 +108,9 @@ def test_rows_are_solved_on_demand(method: str) -> None:
     assert rows.dtype == np.float32
     assert_array_equal(rows, GeodesicSolver(V, F, method).rows([5, 0, 5]))
     assert geodesic_rows(built, []).shape == (0, len(V))
+    kept = kept_geodesic_rows(built)
+    np.testing.assert_array_equal(kept(np.array([5, 0, 5])), rows)
+    assert kept(np.array([], dtype=np.int64)).shape == (0, len(V))
 
 
 def test_the_coarse_level_agrees_with_the_rows() -> None:
