@@ -25,7 +25,7 @@ from densecorr.records import LabelRecord
 
 from .costs import CostModel, expected_seconds
 from .ranking import RankingSettings, information, mean_expected_error, select_for_review
-from .simulation import SimulatedAnnotator, Surface, simulate_corrections
+from .simulation import SimulatedAnnotator, Surface, mirror_vertices, simulate_corrections
 
 
 @dataclass(frozen=True)
@@ -196,12 +196,17 @@ def _review(
     surface: Surface,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, " n"]:
-    """The instance's mean error after 0, 1, ... corrections."""
-    places, vertices = simulate_corrections(case.label, case.true, annotator, surface, rng)
-    after = np.array(case.label.vertex, dtype=np.int64)
-    after[places] = vertices
-    changes = _errors(case, after, surface)[places] - before[places]
-    return np.nanmean(before) + np.concatenate([[0.0], np.cumsum(changes)]) / np.isfinite(before).sum()
+    """The instance's mean error after 0, 1, ... acts."""
+    todo = simulate_corrections(case.label, case.true, annotator, surface, rng)
+    vertex = np.array(case.label.vertex, dtype=np.int64)
+    steps, current = [float(np.nanmean(before))], before
+    if todo.mirrored:
+        vertex = mirror_vertices(vertex, surface.template)
+        current = _errors(case, vertex, surface)
+        steps.append(float(np.nanmean(current)))
+    vertex[todo.places] = todo.vertices
+    changes = _errors(case, vertex, surface)[todo.places] - current[todo.places]
+    return np.concatenate([steps, steps[-1] + np.cumsum(changes) / np.isfinite(before).sum()])
 
 
 def _spend(

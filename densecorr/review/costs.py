@@ -69,9 +69,13 @@ def fit_costs(
     return CostFit(costs, len(acts), float(norm / np.sqrt(len(acts))))
 
 
-def _changed(acts: list[Decision]) -> set[int]:
-    """Ids of the points that acts which count have changed."""
-    return {int(key) for act in effective(acts) for key in act.after.get("points", {})}
+def _changed(acts: list[Decision]) -> set[str]:
+    """What acts which count have changed: points by their ids; mirroring all of them is one change."""
+    return {
+        key
+        for act in effective(acts)
+        for key in (["all"] if act.action == "mirror" else act.after.get("points", {}))
+    }
 
 
 def expected_corrections(expected_error: Float[np.ndarray, " P"], tolerance: float) -> float:

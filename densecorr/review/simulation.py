@@ -1,6 +1,7 @@
 """A simulated annotator: real acts on a label set, made from its truth, a noise model and a cost model."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,7 +13,7 @@ from densecorr.records import Decision, LabelRecord
 from .acts import new_decision_id
 from .costs import CostModel
 from .noise import NoiseModel, place_vertices
-from .state import initial_state
+from .state import PointState, initial_state
 
 
 @dataclass(frozen=True)
@@ -43,27 +44,50 @@ class Surface:
     region: Int[np.ndarray, " V"] | None = None
 
 
+@dataclass(frozen=True)
+class Corrections:
+    """What an annotator does to a label set: mirror all of it or not, then correct some points.
+
+    `places` are those points' places in the label set, in their order, `vertices` their new vertices.
+    """
+
+    mirrored: bool
+    places: Int[np.ndarray, " n"]
+    vertices: Int[np.ndarray, " n"]
+
+
 def simulate_corrections(
     label: LabelRecord,
     true: Int[np.ndarray, " P"],
     annotator: SimulatedAnnotator,
     surface: Surface,
     rng: np.random.Generator,
-) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Which points (places in the label set) the annotator corrects, in their order, and to which vertices.
+) -> Corrections:
+    """What the annotator does.
 
     The annotator places every point; where the label is further than `tolerance` from there, or has no vertex, and is
-    not overlooked, it is corrected. Points whose truth is -1 are passed over.
+    not overlooked, it is corrected. Points whose truth is -1 are passed over. All is mirrored first where that saves
+    more corrections than the one act it is.
     """
     known = np.flatnonzero(true >= 0)
     aimed = np.asarray(true, dtype=np.int64)[known]
     placed = place_vertices(
         aimed, annotator.noise, surface.rows, surface.template, rng, surface.area, surface.region
     )
+    seen = rng.random(len(known)) >= annotator.noise.miss
     shown = np.asarray(label.vertex, dtype=np.int64)[known]
-    off = geodesic_pairs(surface.rows, placed, shown[:, None])[:, 0] > annotator.tolerance
-    corrected = off & (rng.random(len(known)) >= annotator.noise.miss)
-    return known[corrected], placed[corrected]
+    wrong, wrong_mirrored = (
+        seen & (geodesic_pairs(surface.rows, placed, vertices[:, None])[:, 0] > annotator.tolerance)
+        for vertices in (shown, mirror_vertices(shown, surface.template))
+    )
+    mirrored = int(wrong_mirrored.sum()) + 1 < int(wrong.sum())
+    corrected = wrong_mirrored if mirrored else wrong
+    return Corrections(mirrored, known[corrected], placed[corrected])
+
+
+def mirror_vertices(vertex: Int[np.ndarray, " P"], template: ScoringTemplate) -> Int[np.ndarray, " P"]:
+    """Each vertex's bilateral partner; unknown ones (-1) stay unknown."""
+    return np.where(vertex >= 0, np.asarray(template.mirror, dtype=np.int64)[vertex], -1)
 
 
 def simulate_decisions(
@@ -75,7 +99,9 @@ def simulate_decisions(
     dataset_id: str,
     start: datetime = datetime(2000, 1, 1, tzinfo=UTC),
 ) -> list[Decision]:
-    """The acts of one review: an `assign` for each corrected point, then `accept`, which carries the instance's cost.
+    """The acts of one review: `mirror` where that helps, `assign` for each corrected point, then `accept`.
+
+    Each costs as much as a corrected point; the last carries the instance's cost.
 
     Args:
         label: under review.
@@ -86,7 +112,7 @@ def simulate_decisions(
         dataset_id: of the instance.
         start: when the review begins; acts follow each other by their seconds.
     """
-    points = list(initial_state(label).points.items())
+    points = initial_state(label).points
     decisions: list[Decision] = []
 
     def act(action: str, seconds: float, before: dict, after: dict, point_id: int | None = None) -> None:
@@ -109,14 +135,22 @@ def simulate_decisions(
             )
         )
 
-    places, vertices = simulate_corrections(label, true, annotator, surface, rng)
-    for place, vertex in zip(places, vertices, strict=True):
-        point_id, point = points[place]
-        old = {"x": point.x, "y": point.y, "vertex": point.vertex, "visible": point.visible}
-        before, after = (
-            {"points": {str(point_id): value}} for value in (old, {**old, "vertex": int(vertex)})
-        )
-        act("assign", annotator.costs.per_point, before, after, point_id)
+    todo = simulate_corrections(label, true, annotator, surface, rng)
+    if todo.mirrored:
+        vertex = mirror_vertices(np.array([point.vertex for point in points.values()]), surface.template)
+        turned = {
+            i: replace(point, vertex=int(v)) for (i, point), v in zip(points.items(), vertex, strict=True)
+        }
+        act("mirror", annotator.costs.per_point, _patch(points), _patch(turned))
+        points = turned
+    ids = list(points)
+    for place, vertex in zip(todo.places, todo.vertices, strict=True):
+        i, new = ids[place], replace(points[ids[place]], vertex=int(vertex))
+        act("assign", annotator.costs.per_point, _patch({i: points[i]}), _patch({i: new}), i)
     accepted = {"verdict": {"action": "accept", "reason": None}}
     act("accept", annotator.costs.per_instance, {"verdict": None}, accepted)
     return decisions
+
+
+def _patch(points: Mapping[int, PointState]) -> dict:
+    return {"points": {str(i): asdict(point) for i, point in points.items()}}

@@ -68,6 +68,23 @@ def test_a_perfect_annotator_makes_the_truth_and_its_acts_are_real():
     np.testing.assert_array_equal(found.label.vertex, true)
 
 
+def test_a_label_set_left_for_right_is_mirrored_in_one_act():
+    rng = np.random.default_rng(5)
+    true = rng.integers(0, 6000, 8)
+    given = BALL.mirror[true]
+    given[2] = BALL.at(0, 0, 1)
+    annotator = SimulatedAnnotator(NoiseModel((0.0,)), CostModel(10.0, 6.0))
+    label = make_label(given)
+    decisions = simulate_decisions(label, true, annotator, SURFACE, rng, "d")
+    assert [d.action for d in decisions] == ["mirror", "assign", "accept"]
+    assert [d.seconds for d in decisions] == [6.0, 6.0, 10.0]
+    for decision in decisions:
+        check_decision(decision, 6000)
+    found = resolve(label, reviews_of(label, decisions), Latest(), BALL.rows, 0.1, "n", "p")
+    assert found.label is not None
+    np.testing.assert_array_equal(found.label.vertex, true)
+
+
 def test_what_is_missed_or_near_enough_stays_and_unknown_truths_are_passed_over():
     rng = np.random.default_rng(3)
     label, true = make_label([1, 2, 3]), np.array([10, -1, 3])
