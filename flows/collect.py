@@ -101,10 +101,12 @@ def write(out: Path, inputs: StageInputs, command: Collect, progress: Progress) 
 
 def summarise(decisions: "list[Decision]") -> dict[str, Any]:
     """How much was decided by whom, and in how many minutes."""
+    from densecorr.review.carried import time_spent
+
     return {
         "decisions": len(decisions),
         "instances": len(decided(decisions)),
-        "minutes": round(sum(decision.seconds for decision in decisions) / 60, 3),
+        "minutes": round(time_spent(decisions) / 60, 3),
         "reviewers": sorted({decision.reviewer for decision in decisions}),
     }
 
@@ -127,8 +129,10 @@ def _wait(
 
     Raises:
         TrainingError: the hours are up and nothing was decided.
+        JournalError: a journal cannot be read; what was collected once stays, so nothing may be missing.
     """
     from densecorr.errors import TrainingError
+    from densecorr.review.carried import time_spent
     from storage.decisions import compact, read_decisions
 
     from .session import say
@@ -144,7 +148,7 @@ def _wait(
         compact(inputs.store)
         found = read_decisions(inputs.store, inputs.id("dataset"), list(labels))
         found = [decision for decision in found if decision.label_id in ids]
-        done, minutes = len(decided(found)), sum(decision.seconds for decision in found) / 60
+        done, minutes = len(decided(found)), time_spent(found) / 60
         progress(min(done, wanted), wanted, f"instances reviewed, {minutes:.1f} minutes")
         if done >= wanted or (people.minutes is not None and done and minutes >= people.minutes):
             return found

@@ -7,14 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import OmitSubcommandPrefixes, Positional, subcommand
 
+from annotation_ui.app import LOOPBACK, is_loopback
 from densecorr.errors import SettingsError
 
 from .review_agreement import ReviewAgreement
 from .review_assign import ReviewAssign
 from .review_export import ReviewExport
 from .review_import import ReviewImport
-from .review_open import FIRST_PORT, finish, free_port, make_blank, prepare_desk, use_desk, with_similarities
+from .review_open import (
+    FIRST_PORT,
+    finish,
+    free_port,
+    make_blank,
+    no_login_warning,
+    prepare_desk,
+    use_desk,
+    with_similarities,
+)
 from .review_reconcile import ReviewReconcile
+from .review_recover import ReviewRecover
 from .review_simulate import ReviewSimulate
 from .review_status import ReviewStatus
 from .review_sync import ReviewSync, sync
@@ -27,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReviewOpen:
-    """Browse a data set with its labels in FiftyOne, on this machine, until Ctrl-C; with --reviewer, review it."""
+    """Browse a data set with its labels in FiftyOne until Ctrl-C; with --reviewer, review it."""
 
     dataset: Positional[str]
     """The data set: an id, its first digits, or a tag."""
@@ -50,7 +61,9 @@ class ReviewOpen:
     order: Path | None = None
     """With --reviewer: a file of instance ids to go through, one a line; by default your share (`review assign`)."""
     port: int | None = None
-    """Port of the App on 127.0.0.1; 5151, with --reviewer the first free one from there on."""
+    """Port of the App; 5151, with --reviewer the first free one from there on."""
+    address: str = LOOPBACK
+    """Where the App listens. Any other, such as 0.0.0.0, lets in all who can reach it: FiftyOne has no login."""
     overlays: tuple[Literal["colors", "iuv", "error"], ...] = ()
     """Also paint each silhouette like its nearest labelled point: its colour, chart position or expected error."""
     browser: bool = False
@@ -84,6 +97,7 @@ Review = OmitSubcommandPrefixes[
     | Annotated[ReviewAssign, subcommand("assign")]
     | Annotated[ReviewAgreement, subcommand("agreement")]
     | Annotated[ReviewReconcile, subcommand("reconcile")]
+    | Annotated[ReviewRecover, subcommand("recover")]
     | Annotated[ReviewSimulate, subcommand("simulate")]
     | Annotated[ReviewSync, subcommand("sync")]
     | Annotated[ReviewExport, subcommand("export")]
@@ -98,8 +112,8 @@ def main(command: ReviewOpen, store: "Store") -> None:
     Raises:
         ArtifactError: the store holds no such data set, labels or template.
         DependencyError: no MongoDB for FiftyOne.
-        SettingsError: the port is in use, the name belongs to another FiftyOne data set, or an option of a
-            review without a reviewer.
+        SettingsError: the port is in use, the address is not this machine's, the name belongs to another FiftyOne data
+            set, or an option of a review without a reviewer.
     """
     from annotation_ui.app import check_address, database_answers, import_fiftyone, open_app
     from annotation_ui.plugins import PANEL
@@ -119,9 +133,9 @@ def main(command: ReviewOpen, store: "Store") -> None:
     label_ids = [store.resolve(text) for text in command.labels]
     if command.scratch:
         label_ids.insert(0, make_blank(store, dataset_id, label_ids, command.templates, command.category))
-    port = command.port or (FIRST_PORT if command.reviewer is None else free_port())
+    port = command.port or (FIRST_PORT if command.reviewer is None else free_port(address=command.address))
     if not command.export_only:
-        check_address("127.0.0.1", port)
+        check_address(command.address, port)
     name = command.name or f"densecorr-{dataset_id[:8]}"
     shown, order = label_ids, None
     if command.reviewer is not None:
@@ -157,8 +171,11 @@ def main(command: ReviewOpen, store: "Store") -> None:
         return
     if command.reviewer is not None:
         say(f"{command.reviewer} reviews in the App's tab 'Review'")
+    if not is_loopback(command.address):
+        say(no_login_warning(command.address, port, command.reviewer))
     try:
-        open_app(name, port, browser=command.browser, panel=PANEL if command.reviewer else None)
+        panel = PANEL if command.reviewer else None
+        open_app(name, port, command.address, browser=command.browser, panel=panel)
     finally:
         if command.reviewer is not None:
             finish(store, dataset_id, command.reviewer)

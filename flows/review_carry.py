@@ -1,18 +1,18 @@
 """Which decisions on earlier label sets hold for the present ones: those on the same points of the same instance."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from densecorr.records import Decision, LabelRecord
 from densecorr.review.acts import new_decision_id
+from densecorr.review.carried import carried_reason, repeated_ids
+from densecorr.review.reviewers import judged_last
 from densecorr.review.state import effective, initial_state
 
 if TYPE_CHECKING:
     from storage.artifacts import Store
-
-_MARK = "carried over from "  # how a reason begins that names the decision it repeats
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,23 @@ class Outdated:
     label: LabelRecord | None  # the present one
 
 
-def find_outdated(store: "Store", dataset_id: str, labels: str | None) -> list[Outdated]:
+def find_outdated(
+    store: "Store", dataset_id: str, labels: str | None, unreadable: list[str] | None = None
+) -> list[Outdated]:
     """Every reviewer's decisions on other label sets of this data set, or on the same instances of other data sets.
+
+    Of the label sets of one instance, from whichever data set, only the one that a reviewer judged last can hold: what
+    they said of earlier ones is superseded. A judgement that was undone is none.
 
     Args:
         store: where everything is.
         dataset_id: the data set as it is now.
         labels: the labels that are judged now; None: its own.
+        unreadable: what `read_decisions` says of journals that it left out; None refuses to leave one out.
+
+    Raises:
+        ArtifactError: the store holds no such data set or labels.
+        JournalError: a journal cannot be read, and `unreadable` is None.
     """
     from storage.datasets import read_labels
     from storage.decisions import read_decisions
@@ -46,25 +56,56 @@ def find_outdated(store: "Store", dataset_id: str, labels: str | None) -> list[O
     present = read_labels(folder if labels is None else store.path(labels))
     current: dict[tuple[str, str], list[Decision]] = defaultdict(list)
     old: dict[tuple[str, str, str, str], list[Decision]] = defaultdict(list)
-    for act in read_decisions(store):
+    for act in read_decisions(store, unreadable=unreadable):
         label = present.get(act.instance_id)
         if act.dataset_id == dataset_id and label is not None and label.label_id == act.label_id:
             current[act.reviewer, act.instance_id].append(act)
-        else:
+        elif act.dataset_id == dataset_id or act.instance_id in instances:
             old[act.reviewer, act.dataset_id, act.instance_id, act.label_id].append(act)
-    kept = {key: acts for key, acts in old.items() if key[1] == dataset_id or key[2] in instances}
-    earlier = _earlier_labels(store, {(key[1], key[3]) for key in kept})
+    earlier = _earlier_labels(store, {(key[1], key[3]) for key in old})
+    counting = {key: tuple(effective(acts)) for key, acts in old.items()}
+    last = _last_label_sets(counting)
+    repeated = {earlier_id for acts in old.values() for act in acts for earlier_id in repeated_ids(act)}
     found = []
-    for (reviewer, of_dataset, instance_id, label_id), acts in sorted(kept.items()):
-        counting = tuple(effective(acts))
+    for (reviewer, of_dataset, instance_id, label_id), acts in sorted(counting.items()):
         label, own = present.get(instance_id), current[reviewer, instance_id]
         if instance_id not in instances:
             outcome, reason = "lost", "the instance is not in the data set any more"
+        elif acts and (of_dataset, label_id) != last[reviewer, instance_id]:
+            outcome, reason = _superseded(acts, own, repeated)
         else:
-            before = earlier.get((of_dataset, label_id))
-            outcome, reason = _judge(counting, label, before, own)
-        found.append(Outdated(reviewer, instance_id, counting, outcome, reason, label))
+            outcome, reason = _judge(acts, label, earlier.get((of_dataset, label_id)), own)
+        found.append(Outdated(reviewer, instance_id, acts, outcome, reason, label))
     return found
+
+
+def _last_label_sets(
+    counting: Mapping[tuple[str, str, str, str], Sequence[Decision]],
+) -> dict[tuple[str, str], tuple[str, str]]:
+    """Data set and label id of the label set that was judged last, by reviewer and instance."""
+    of_reviewer: dict[str, list[Decision]] = defaultdict(list)
+    for (reviewer, *_), acts in counting.items():
+        of_reviewer[reviewer] += acts
+    return {
+        (reviewer, instance_id): (own[0].dataset_id, own[0].label_id)
+        for reviewer, acts in of_reviewer.items()
+        for instance_id, own in judged_last(acts).items()
+    }
+
+
+def _superseded(
+    acts: Sequence[Decision], own: Sequence[Decision], repeated: Set[str]
+) -> tuple[Literal["carried", "lost"], str]:
+    """What became of acts on a label set after which the reviewer has acts on later ones."""
+    if _is_repeated(acts, {key for act in own for key in repeated_ids(act)}):
+        return "carried", "carried over before"
+    if _is_repeated(acts, repeated):
+        return "carried", "carried over to later labels"
+    return "lost", "judged again on later labels"
+
+
+def _is_repeated(acts: Sequence[Decision], repeated: Set[str]) -> bool:
+    return any(act.decision_id in repeated for act in acts)
 
 
 def _judge(
@@ -73,12 +114,12 @@ def _judge(
     before: LabelRecord | None,
     own: Sequence[Decision],
 ) -> tuple[Literal["holds", "carried", "lost"], str]:
-    """What becomes of acts on the label set `before`, given the present one and the reviewer's acts on that."""
+    """What becomes of acts on the label set `before`, judged last, given the present one and the acts on that."""
     if label is None:
         return "lost", "the instance has no labels now"
     if acts and acts[0].template_id != label.template_id:
         return "lost", f"the template was {acts[0].template_id} and is {label.template_id}"
-    if any(act.reason is not None and act.reason.startswith(_MARK) for act in own):
+    if _is_repeated(acts, {key for act in own for key in repeated_ids(act)}):
         return "carried", "carried over before"
     if own:
         return "lost", "the reviewer judged the new labels already"
@@ -99,10 +140,7 @@ def differing_points(before: LabelRecord, now: LabelRecord) -> int:
 
 
 def carry_over(outdated: Outdated, dataset_id: str) -> list[Decision]:
-    """The acts as new decisions on the present label set; the reason names the old ones.
-
-    The time spent is counted once: a data set's own acts are repeated without theirs.
-    """
+    """The acts as new decisions on the present label set, with their time; the reason names the old ones."""
     label = outdated.label
     if label is None:
         return []
@@ -113,8 +151,7 @@ def carry_over(outdated: Outdated, dataset_id: str) -> list[Decision]:
             dataset_id=dataset_id,
             label_id=label.label_id,
             producer=label.producer,
-            seconds=0.0 if act.dataset_id == dataset_id else act.seconds,
-            reason=f"{_MARK}{act.decision_id}" + (f": {act.reason}" if act.reason else ""),
+            reason=carried_reason(act),
         )
         for act in outdated.acts
     ]

@@ -48,6 +48,8 @@ class ReviewExport:
     """With --out: objects of this category only."""
     order: Path | None = None
     """With --out: only the objects whose ids this file lists, one a line, as `review assign --out` writes it."""
+    incomplete: bool = False
+    """Go on without a journal that cannot be read: acts that wait in it are missing from the labels."""
 
     def __call__(self, session: "Session") -> None:
         """Make the artifact or write the file."""
@@ -75,7 +77,7 @@ class ReviewExport:
         command = Correct(
             labels=labels,
             template=template,
-            decisions=str(write_snapshot(store, dataset_id)),
+            decisions=str(write_snapshot(store, dataset_id, self.incomplete)),
             others=None if self.others is None else store.resolve(self.others),
             rule=self.rule,
             weight=self.weight,
@@ -116,22 +118,33 @@ class ReviewExport:
         say(f"{out}: {len(images)} images, {objects} objects")
 
 
-def write_snapshot(store: "Store", dataset_id: str) -> Path:
+def write_snapshot(store: "Store", dataset_id: str, incomplete: bool = False) -> Path:
     """All decisions on a data set as a file that never changes: the same decisions are the same file.
 
     Journals are merged into the table first, so that nothing that was decided before this call is missing.
+
+    Raises:
+        JournalError: a journal cannot be read, and `incomplete` does not allow to go on without.
     """
     import hashlib
 
     from storage.decisions import compact, read_decision_table
+    from storage.journal_errors import JournalError
     from storage.tables import write_table
 
     from .session import say, state_folder
     from .whole_file import whole_file
 
-    for problem in compact(store).problems:
+    report = compact(store)
+    unreadable: list[str] = []
+    try:
+        table = read_decision_table(store, dataset_id, unreadable=unreadable if incomplete else None)
+    except JournalError as error:
+        expected, received, remedy = error.args
+        remedy = f"{remedy} To make labels without what waits in it: --incomplete."
+        raise type(error)(expected, received, remedy) from error
+    for problem in (*report.problems, *(f"INCOMPLETE: {sentence}" for sentence in unreadable)):
         say(problem)
-    table = read_decision_table(store, dataset_id)
     folder = state_folder() / "review" / "snapshots"
     key = hashlib.sha256("\n".join(table["decision_id"].to_pylist()).encode()).hexdigest()[:20]
     path = folder / f"{dataset_id}-{key}.parquet"

@@ -1,7 +1,8 @@
 """`densecorr review reconcile`: what became of decisions on labels that changed, and carrying them over.
 
 Decisions are about one label set of one data set artifact. When the data set was ingested again, or labelled again,
-those on the old label sets stay what they are; where the new label set has the same points, they hold for it as well.
+those on the old label sets stay what they are; where the new label set has the same points, a reviewer's last ones hold
+for it as well.
 """
 
 from collections import Counter
@@ -26,14 +27,18 @@ class ReviewReconcile:
     labels: str | None = None
     """The label artifact that is judged now; by default the data set's own labels."""
     apply: bool = False
-    """Write those that hold for the new labels as new decisions that name the old; nothing is removed."""
+    """Write those that hold for the new labels as new decisions that name the old; nothing is removed. A journal that
+    cannot be read may hold later ones, so it stops this."""
 
     def __call__(self, session: Session) -> None:
         """Print a line for each reviewer, instance and old label set; then the totals."""
         store = session.open_store()
         dataset_id = store.resolve(self.dataset)
         labels = None if self.labels is None else store.resolve(self.labels)
-        outdated = find_outdated(store, dataset_id, labels)
+        unreadable: list[str] = []
+        outdated = find_outdated(store, dataset_id, labels, None if self.apply else unreadable)
+        for sentence in unreadable:
+            say(sentence)
         for one in outdated:
             print(_line(one))
         counts = Counter(one.outcome for one in outdated)

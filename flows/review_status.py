@@ -38,7 +38,9 @@ class ReviewStatus:
 def status_rows(
     store: "Store", dataset_id: str, held: Iterable[tuple[str, str]] | None
 ) -> list[dict[str, Any]]:
-    """One row a reviewer who has a share or made decisions, by name.
+    """One row a reviewer who has a share, a journal that cannot be read, or made decisions, by name.
+
+    A journal that cannot be read is said, and left out; what waits in it is None.
 
     Args:
         store: where the decisions are.
@@ -46,17 +48,22 @@ def status_rows(
         held: instance and reviewer of each lease; None where the database cannot be asked.
     """
     from annotation_ui.desk_record import progress_of
+    from densecorr.review.carried import time_spent
     from storage.decisions import read_decisions
 
+    unreadable: list[str] = []
     by_reviewer: dict[str, list[Decision]] = defaultdict(list)
-    for decision in read_decisions(store, dataset_id=dataset_id):
+    for decision in read_decisions(store, dataset_id=dataset_id, unreadable=unreadable):
         by_reviewer[decision.reviewer].append(decision)
+    for sentence in unreadable:
+        say(sentence)
     shares, pending = orders_of(store, dataset_id), count_pending(store, dataset_id)
     leases = None if held is None else list(held)
     rows = []
-    for reviewer in sorted(by_reviewer.keys() | shares.keys()):
+    unknown = {reviewer for reviewer, n_acts in pending.items() if n_acts is None}
+    for reviewer in sorted(by_reviewer.keys() | shares.keys() | unknown):
         decisions = by_reviewer.get(reviewer, [])
-        progress = progress_of(verdicts(decisions), sum(act.seconds for act in decisions))
+        progress = progress_of(verdicts(decisions), time_spent(decisions))
         rows.append(
             {
                 "reviewer": reviewer,
@@ -81,15 +88,20 @@ def verdicts(decisions: Sequence["Decision"]) -> list[dict[str, Any] | None]:
     return [verdict_of(acts) for acts in judged_last(decisions).values()]
 
 
-def count_pending(store: "Store", dataset_id: str) -> dict[str, int]:
-    """Acts by reviewer that wait in this machine's journals."""
+def count_pending(store: "Store", dataset_id: str) -> dict[str, int | None]:
+    """Acts by reviewer that wait in this machine's journals; None where a journal cannot be read."""
     from storage.journal import Journal, list_journals
+    from storage.journal_errors import JournalError
 
-    counts: dict[str, int] = defaultdict(int)
+    counts: dict[str, int | None] = {}
     for path in list_journals(store):
-        with Journal(path) as journal:
-            for act in journal.pending():
-                counts[act.reviewer] += act.dataset_id == dataset_id
+        try:
+            with Journal(path) as journal:
+                waiting = sum(act.dataset_id == dataset_id for act in journal.pending())
+        except JournalError:  # reading the decisions says so
+            waiting = None
+        if waiting != 0:
+            counts[path.stem] = waiting
     return counts
 
 

@@ -27,7 +27,8 @@ from densecorr.records import Decision
 from . import delta
 from .artifacts import Store
 from .decision_rows import decisions_to_table, table_to_decisions
-from .journal import Journal, JournalError, list_journals
+from .journal import Journal, list_journals
+from .journal_errors import JournalError
 
 logger = logging.getLogger(__name__)
 
@@ -119,14 +120,11 @@ def read_decisions(
     instance_ids: Sequence[str] | None = None,
     reviewer: str | None = None,
     since: datetime | None = None,
+    unreadable: list[str] | None = None,
 ) -> list[Decision]:
-    """The decisions that fit, as `read_decision_table` finds them.
-
-    Raises:
-        ArtifactError: the table or a journal of this machine is damaged, cannot be reached or is not ours.
-        SettingsError: `since` has no time zone.
-    """
-    return table_to_decisions(read_decision_table(store, dataset_id, instance_ids, reviewer, since))
+    """The decisions that fit, as `read_decision_table` finds them; for the arguments and errors see there."""
+    table = read_decision_table(store, dataset_id, instance_ids, reviewer, since, unreadable)
+    return table_to_decisions(table)
 
 
 def read_decision_table(
@@ -135,6 +133,7 @@ def read_decision_table(
     instance_ids: Sequence[str] | None = None,
     reviewer: str | None = None,
     since: datetime | None = None,
+    unreadable: list[str] | None = None,
 ) -> pa.Table:
     """The decisions that fit, in order of their ids, with those that wait in this machine's journals.
 
@@ -142,25 +141,52 @@ def read_decision_table(
         store: where.
         dataset_id: on this data set only.
         instance_ids: on these instances only.
-        reviewer: of this one only.
+        reviewer: of this one only; no other journal is opened then.
         since: made then or later.
+        unreadable: with a list, a journal that cannot be read is left out, and a sentence that says so is added to it,
+            for the user; None refuses to read without it.
 
     Raises:
-        ArtifactError: the table or a journal of this machine is damaged, cannot be reached or is not ours.
+        ArtifactError: the table is damaged, cannot be reached or is not ours.
+        JournalError: a journal of this machine is damaged or cannot be read, and `unreadable` is None.
         SettingsError: `since` has no time zone.
     """
     condition = _condition(dataset_id, instance_ids, reviewer, since)
-    waiting = []  # read before the table: an act that a compactor moves meanwhile is then in both, not in none
+    waiting, failures = (
+        [],
+        [],
+    )  # read before the table: what a compactor moves meanwhile is then in both, not in none
     for path in list_journals(store):
-        with Journal(path) as journal:
-            waiting += journal.pending()
+        if reviewer not in (None, path.stem):
+            continue
+        try:
+            with Journal(path) as journal:
+                waiting += journal.pending()
+        except JournalError as error:
+            if unreadable is None:
+                raise
+            failures.append((path, error))
     stored = delta.read_rows(store.place, condition)
+    if unreadable is not None:
+        unreadable += [_left_out(path, error, stored) for path, error in failures]
     if waiting:
         pending = decisions_to_table(list({act.decision_id: act for act in waiting}.values()))
         pending = pending if condition is None else pending.filter(condition)
         unknown = pc.invert(pc.is_in(pending["decision_id"], stored["decision_id"]))
         stored = pa.concat_tables([stored, pending.filter(unknown)])
     return stored.sort_by("decision_id")
+
+
+def _left_out(path: Path, error: JournalError, stored: pa.Table) -> str:
+    """Which journal was not read, what of its reviewer counts all the same, and what to do; to the log as well."""
+    _, received, remedy = error.args
+    n_acts = pc.sum(pc.equal(stored["reviewer"], path.stem)).as_py() or 0
+    text = (
+        f"left out the journal {path}, which cannot be read ({received}): the acts of {path.stem} in the "
+        f"table ({n_acts}) count, those that wait in the journal do not. {remedy}"
+    )
+    logger.warning("%s", text)
+    return text
 
 
 def _condition(

@@ -2,68 +2,31 @@
 
 An act is on the disk (fsync) when `append` returns, so that killing the App, the database or the machine loses
 at most the act in flight. `storage/decisions.py` copies what is new into the store's table. Nothing is ever
-removed from a journal. It may be used by several processes of one machine; SQLite's log needs a real disk, so
-a store on a network drive is annotated from one machine at a time.
+removed from a journal; `storage/journal_recover.py` mends a damaged one. It may be used by several processes of one
+machine; SQLite's log needs a real disk, so a store on a network drive is annotated from one machine at a time.
 """
 
-import contextlib
 import hashlib
 import os
 import re
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-from densecorr.errors import AnnotationError, ArtifactError, SettingsError
+from densecorr.errors import AnnotationError, SettingsError
 from densecorr.records import Decision
 
 from .artifacts import Store
-from .decision_rows import decode_decision, encode_decision
-from .filesystem import Place, flush_folder
+from .decision_rows import decode_decision
+from .filesystem import Place
+from .journal_errors import BUSY_S, JournalError, damaged, explained
+from .journal_file import INSERT, VERSION, create_journal, to_row
 
 REVIEW = "review"
 _SUFFIX = ".sqlite"
 _REVIEWER = re.compile(r"[A-Za-z0-9._@-]{1,64}")
-_VERSION = 1
-_BUSY_S = 30.0
-_SCHEMA = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS acts (
-    decision_id TEXT PRIMARY KEY, dataset_id TEXT NOT NULL, instance_id TEXT NOT NULL,
-    decision TEXT NOT NULL, compacted INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX IF NOT EXISTS acts_by_instance ON acts (instance_id, dataset_id);
-CREATE INDEX IF NOT EXISTS acts_pending ON acts (decision_id) WHERE compacted = 0;
-PRAGMA user_version = {_VERSION};
-COMMIT;
-"""
-_DAMAGED = (
-    "an undamaged journal",
-    "Move the file and its -wal and -shm neighbours away, and go on with a new one: compacted acts are in the "
-    "store. `sqlite3 FILE .recover` rescues what was not.",
-)
-_REASONS = {  # by SQLite's primary result code
-    sqlite3.SQLITE_FULL: (
-        "room on the disk for the journal",
-        "Free space and send the act again: it is not stored, all earlier ones are.",
-    ),
-    sqlite3.SQLITE_IOERR: (
-        "a disk that takes the journal",
-        "Check that the disk has room and is healthy, then send the act again; all earlier ones are stored.",
-    ),
-    sqlite3.SQLITE_BUSY: (
-        f"the journal free within {_BUSY_S:.0f} s",
-        "Another process holds it: end that one, then send the act again.",
-    ),
-    sqlite3.SQLITE_READONLY: ("a journal that may be written", "Correct the permissions of the folder."),
-    sqlite3.SQLITE_CANTOPEN: ("a journal that can be opened", "Correct the path or the permissions."),
-}
-
-
-class JournalError(ArtifactError):
-    """A journal that cannot be read or written."""
 
 
 def check_reviewer(name: str) -> str:
@@ -108,19 +71,26 @@ class Journal:
     """An open journal; for threads, too. Close it, or use it in a `with`; a fork must open its own.
 
     Raises:
-        JournalError: the file is damaged, another version's, or cannot be opened or written.
+        DamagedJournalError: the file is damaged, empty, or no journal.
+        JournalError: it is another version's, or cannot be opened or written.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, check: bool = False) -> None:
+        """Open the file, or make it; `check` reads all of it first, see `Journal.check`."""
         self.path = Path(path)
         self._lock = threading.Lock()
-        with self._explained():
-            _make_folder(self.path.parent)
+        with explained(self.path):
+            if not self.path.exists():
+                create_journal(self.path)
+            elif not self.path.stat().st_size:  # SQLite would take it for a new one, and delete its log
+                raise damaged(self.path, "an empty file")
             self._connection = sqlite3.connect(
-                self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+                self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
             )
             try:
                 self._prepare()
+                if check:
+                    self.check()
             except BaseException:
                 self._connection.close()
                 raise
@@ -142,17 +112,12 @@ class Journal:
             AnnotationError: the act could not become a row of the table, or another one has its id.
             JournalError: it could not be stored; the message says what to do.
         """
-        text = encode_decision(decision)
-        row = (decision.decision_id, decision.dataset_id, decision.instance_id, text)
-        with self._lock, self._explained():
-            done = self._connection.execute(
-                "INSERT INTO acts (decision_id, dataset_id, instance_id, decision) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (decision_id) DO NOTHING",
-                row,
-            )
+        row = to_row(decision)
+        with self._lock, explained(self.path):
+            done = self._connection.execute(INSERT, row)
         if not done.rowcount:
             [stored] = self._read("decision_id = ?", decision.decision_id)
-            if stored != decode_decision(text):
+            if stored != decode_decision(row[-1]):
                 raise AnnotationError(
                     f"one act with the id {decision.decision_id}",
                     f"another one than in {self.path}",
@@ -187,7 +152,7 @@ class Journal:
         Raises:
             JournalError: the journal cannot be written.
         """
-        with self._lock, self._explained():
+        with self._lock, explained(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 self._connection.executemany(
@@ -199,26 +164,41 @@ class Journal:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    def check(self) -> None:
+        """Read everything; before new acts go to a journal, since damage may lie where no question leads.
+
+        Raises:
+            DamagedJournalError: a page, an index or an act is damaged.
+            JournalError: the journal cannot be read.
+        """
+        with self._lock, explained(self.path):
+            [found] = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            raise damaged(self.path, f"'{found}'")
+        self.decisions()
+
     def _read(self, where: str, *values: str, limit: int = -1) -> list[Decision]:
         query = f"SELECT decision FROM acts WHERE {where} ORDER BY decision_id LIMIT {limit}"
-        with self._lock, self._explained():
+        with self._lock, explained(self.path):
             rows = self._connection.execute(query, values).fetchall()
         try:
             return [decode_decision(text) for (text,) in rows]
         except (ValueError, TypeError, KeyError) as error:
-            raise JournalError(f"{_DAMAGED[0]} {self.path}", f"'{error}'", _DAMAGED[1]) from error
+            raise damaged(self.path, f"an act that is none: '{error}'") from error
 
     def _prepare(self) -> None:
         [version] = self._connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, _VERSION):
+        if version == 0:
+            raise damaged(self.path, "a database that is no journal")
+        if version != VERSION:
             raise JournalError(
-                f"version {_VERSION} of the journal {self.path}",
+                f"version {VERSION} of the journal {self.path}",
                 f"version {version}",
                 "Use the densecorr version that wrote it.",
             )
         self._connection.execute("PRAGMA synchronous = FULL")  # an act is flushed before append returns
         self._connection.execute("PRAGMA fullfsync = ON")  # macOS: down to the platter
-        deadline = time.monotonic() + _BUSY_S
+        deadline = time.monotonic() + BUSY_S
         while (
             True
         ):  # who changes the mode while another does is told "busy" at once, without SQLite's own wait
@@ -229,27 +209,3 @@ class Journal:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
-        if version == 0:
-            self._connection.executescript(_SCHEMA)
-            flush_folder(self.path.parent)
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn SQLite's and the system's complaints into a JournalError that says what to do."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-            expected, remedy = _REASONS.get(code, _DAMAGED)
-            raise JournalError(f"{expected} ({self.path})", f"'{error}'", remedy) from error
-        except OSError as error:
-            expected, remedy = _REASONS[sqlite3.SQLITE_CANTOPEN]
-            raise JournalError(f"{expected} ({self.path})", f"'{error}'", remedy) from error
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that a power cut does not lose them."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        flush_folder(folder.parent)

@@ -39,9 +39,10 @@ def reviews_of(label: LabelRecord, decisions: Iterable[Decision]) -> list[Review
 
 
 def judged_last(decisions: Iterable[Decision]) -> dict[str, list[Decision]]:
-    """By instance, the acts on the label set that was acted on last, in the order of their ids."""
-    groups: dict[str, dict[str, list[Decision]]] = {}
+    """By instance, the acts on the label set (of one data set) that was acted on last, in the order of their ids."""
+    groups: dict[str, dict[tuple[str, str], list[Decision]]] = {}
     for act in sorted(decisions, key=lambda one: one.decision_id):
         label_sets = groups.setdefault(act.instance_id, {})
-        label_sets[act.label_id] = [*label_sets.pop(act.label_id, []), act]  # the last judged comes last
+        key = act.dataset_id, act.label_id
+        label_sets[key] = [*label_sets.pop(key, []), act]  # the last judged comes last
     return {key: list(label_sets.values())[-1] for key, label_sets in groups.items()}

@@ -1,6 +1,8 @@
 """The table of decisions: each act exactly once, whoever compacts, whenever they are killed."""
 
+import re
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,10 @@ from storage.decisions import (
     read_decisions,
 )
 from storage.filesystem import open_place
-from storage.journal import Journal, JournalError, journal_path
+from storage.journal import Journal, journal_path
+from storage.journal_errors import JournalError
 from storage.schemas import DECISIONS
+from tests.storage.damaged_journals import DAMAGES
 from tests.storage.decision_processes import make_decision, start
 
 
@@ -159,8 +163,46 @@ def test_a_damaged_journal_keeps_no_other_from_being_compacted(store: Store) -> 
     assert (report.n_journals, report.n_added) == (2, 3)
     assert "ann.sqlite" in report.problems[0]
     assert rows_of(store) == bob
-    with pytest.raises(JournalError):  # reading must not miss an act silently
+    with pytest.raises(JournalError, match="review recover ann"):  # reading must not miss an act silently
         read_decisions(store)
+    assert read_decisions(store, reviewer="bob") == bob  # which is not in ann's journal
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_reading_goes_on_without_a_damaged_journal_and_says_so(
+    store: Store, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]
+) -> None:
+    ann = fill(store, "ann", 5)
+    compact(store)
+    late, bob = fill(store, "ann", 75), fill(store, "bob", 3)
+    path = journal_path(store, "ann")
+    damage(path)
+    content = path.read_bytes()
+    with pytest.raises(JournalError):
+        read_decisions(store)
+    left_out: list[str] = []
+    found = read_decisions(store, unreadable=left_out)
+    assert found == [*ann, *bob]
+    assert not {act.decision_id for act in found} & {act.decision_id for act in late}
+    [sentence] = left_out
+    assert re.search(
+        r"journal .*ann\.sqlite, .*the acts of ann in the table \(5\) count, .*review recover ann", sentence
+    )
+    assert sentence in caplog.messages
+    assert path.read_bytes() == content
+    assert read_decisions(store, instance_ids=["coco/1"], unreadable=left_out) == [
+        act for act in found if act.instance_id == "coco/1"
+    ]
+    assert f"table ({sum(act.instance_id == 'coco/1' for act in ann)}) count" in left_out[1]
+
+
+def test_a_journal_that_cannot_be_opened_is_left_out_with_another_remedy(store: Store) -> None:
+    bob = fill(store, "bob", 2)
+    journal_path(store, "ann").mkdir()
+    left_out: list[str] = []
+    assert read_decisions(store, unreadable=left_out) == bob
+    assert "Correct the path or the permissions" in left_out[0]
+    assert "recover" not in left_out[0]
 
 
 def test_many_small_commits_become_few_files(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

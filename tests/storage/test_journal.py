@@ -16,7 +16,8 @@ import pytest
 import storage
 from densecorr.errors import AnnotationError, ArtifactError, SettingsError
 from storage.artifacts import Store
-from storage.journal import Journal, JournalError, check_reviewer, journal_path, list_journals
+from storage.journal import Journal, check_reviewer, journal_path, list_journals
+from storage.journal_errors import JournalError
 from tests.storage.decision_processes import N_ACTS, make_decision, start
 
 
@@ -174,7 +175,7 @@ def test_a_damaged_journal_says_what_to_do(tmp_path: Path, damage) -> None:
         for number in range(50):
             journal.append(make_decision(number))
     damage(path)
-    with pytest.raises(JournalError, match=r"undamaged journal .*ann\.sqlite.*Move the file"):
+    with pytest.raises(JournalError, match=r"undamaged journal .*ann\.sqlite.*review recover ann"):
         with Journal(path) as journal:
             journal.decisions()
     assert issubclass(JournalError, ArtifactError)
