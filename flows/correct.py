@@ -30,7 +30,7 @@ class Correct:
     agree_within: float = 0.05
     """Two vertices say the same up to this share of the template's diameter."""
     weight: float = 1.0
-    """Weight of a reviewed label set in training; one that nobody reviewed keeps its own."""
+    """Weight of a reviewed label set in training, all its points together, beside a full one that nobody reviewed."""
     unreviewed: Literal["keep", "drop"] = "keep"
     """Whether label sets that nobody decided about stay."""
 
@@ -41,6 +41,7 @@ def write(out: Path, inputs: StageInputs, command: Correct, progress: Progress) 
     from dataclasses import asdict, replace
 
     from densecorr.errors import ArtifactError
+    from densecorr.review.masks import corrected_polygons
     from densecorr.review.resolver import resolve
     from densecorr.review.reviewers import reviews_of
     from densecorr.templates.template import kept_geodesic_rows, read_template
@@ -105,6 +106,7 @@ def write(out: Path, inputs: StageInputs, command: Correct, progress: Progress) 
     unknown = sum(map(len, by_label.values()))
     summary = {
         **counts,
+        "masks": sum(corrected_polygons(label) is not None for label in kept),
         "conflicts": len(conflicts),
         "decisions": len(decisions),
         "decisions on others": unknown,

@@ -123,6 +123,7 @@ def read_selection(
     from densecorr.datasets.exports import Selection
     from densecorr.datasets.query import query_instances
     from storage.datasets import image_path, read_dataset_info
+    from storage.masks import correct_tables
     from storage.tables import read_table
 
     info = read_dataset_info(folder)
@@ -135,6 +136,7 @@ def read_selection(
         ids = labels["instance_id"]
     instances = read_table(folder / "instances.parquet", "instances", filters=_among("instance_id", ids))
     images = read_table(folder / "images.parquet", "images")
+    instances = correct_tables(instances, images, labels)
     if replace(filters, split=()) != Filters():
         images = images.filter(pc.is_in(images["image_id"], instances["image_id"].combine_chunks()))
     elif filters.split:

@@ -30,6 +30,7 @@ class Export:
         from densecorr.datasets.arrow import DatasetTables
         from densecorr.datasets.export import write_coco
         from storage.datasets import read_dataset_info
+        from storage.masks import correct_tables
         from storage.tables import read_table
 
         store = session.store
@@ -41,6 +42,7 @@ class Export:
         other = None
         if self.labels is not None:
             other = read_table(store.path(store.resolve(self.labels)) / "labels.parquet", "labels")
+            instances = correct_tables(instances, images, other)
         tables = DatasetTables(images, instances, labels, pa.table({}), info=info)
         write_coco(self.out, tables, labels=other, made_silhouettes=self.silhouettes)
         n_labels = len(labels if other is None else other)

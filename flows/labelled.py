@@ -15,6 +15,7 @@ from densecorr.templates.template import Template
 from densecorr.training.examples import LabelledInstance, LabelledPoints
 from densecorr.training.prepare import TrainingLevel
 from storage.datasets import DatasetInstance, read_instances, read_labels
+from storage.masks import SOURCE, with_corrected_masks
 
 logger = logging.getLogger(__name__)
 SYMMETRIC = 0.02  # mirror residual, share of the diameter, up to which left and right are mirror images
@@ -25,8 +26,10 @@ ANNOTATIONS = ("human", "synthetic", "correction")
 class LabelledInstances:
     """A sized iterable of training instances; images are read when they are reached."""
 
-    def __init__(self, chosen: list[tuple[DatasetInstance, LabelRecord]], template: Template) -> None:
-        self._chosen, self._to_coarse = chosen, template.to_coarse
+    def __init__(
+        self, chosen: list[tuple[DatasetInstance, LabelRecord]], template: Template, n_points: int = 0
+    ) -> None:
+        self._chosen, self._to_coarse, self._n_points = chosen, template.to_coarse, n_points
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -42,6 +45,11 @@ class LabelledInstances:
                 points.weight,
             )
 
+    @property
+    def n_corrected_masks(self) -> int:
+        """How many instances have a mask that reviewers gave them."""
+        return sum(item.instance.silhouette_source == SOURCE for item, _ in self._chosen)
+
     def points(self) -> Iterator[LabelledPoints]:
         """The labels alone: no image is read."""
         for item, label in self._chosen:
@@ -53,8 +61,13 @@ class LabelledInstances:
                 item.instance.instance_id,
                 np.stack([label.x, label.y], axis=1)[use].astype(np.float64),
                 self._to_coarse[vertex],
-                np.full(len(vertex), float(label.weight)),
+                np.full(len(vertex), self._weight(label, len(vertex))),
             )
+
+    def _weight(self, label: LabelRecord, n_points: int) -> float:
+        """Of each of a label set's points: a reviewed set's few weigh together as much as a full one's."""
+        few = label.source == "correction" and 0 < n_points < self._n_points
+        return float(label.weight) * (self._n_points / n_points if few else 1.0)
 
 
 def labelled_instances(
@@ -64,10 +77,14 @@ def labelled_instances(
     category: str,
     split: str | None,
     rule: LabelFilter,
+    n_points: int = 0,
 ) -> LabelledInstances:
     """The instances of a category that have labels worth training on.
 
     `labels` None takes the data set's own annotations, all of them; else the filter chooses among the label sets.
+    A mask that a label set carries (`storage.masks`) takes the place of the data set's.
+    `n_points` is how many points of an instance a training step uses: label sets that people reviewed, who see few
+    points, are weighted as if they had as many.
 
     Raises:
         TrainingError: no label set is left, or one is for another template.
@@ -75,15 +92,15 @@ def labelled_instances(
     sets = read_labels(dataset, ANNOTATIONS) if labels is None else read_labels(labels)
     pairs = [
         (item, sets[item.instance.instance_id])
-        for item in read_instances(dataset, category, split)
+        for item in with_corrected_masks(read_instances(dataset, category, split), sets)
         if item.instance.instance_id in sets
     ]
     check_labels(pairs, template, category)
     if labels is None:
-        return LabelledInstances(pairs, template)
+        return LabelledInstances(pairs, template, n_points)
     chosen = filter_labels(pairs, rule)
     logger.info("training on %d of %d labelled instances", len(chosen), len(pairs))
-    return LabelledInstances(chosen, template)
+    return LabelledInstances(chosen, template, n_points)
 
 
 def filter_labels(

@@ -41,6 +41,7 @@ def write(out: Path, inputs: StageInputs, command: Opinion, progress: Progress) 
     from densecorr.images import read_image
     from densecorr.models import load_predictor
     from storage.datasets import read_instances, read_labels
+    from storage.masks import with_corrected_masks
     from storage.rows import records_to_table
     from storage.tables import write_tables
 
@@ -48,6 +49,7 @@ def write(out: Path, inputs: StageInputs, command: Opinion, progress: Progress) 
     sets = read_labels(inputs.path("labels"))
     items = read_instances(inputs.path("dataset"), command.category, command.split)
     items = [item for item in items if item.instance.instance_id in sets]
+    items = with_corrected_masks(items, sets)
     if not items:
         raise EmptyInstanceError(
             f"label sets of '{command.category}'", "none", "Check labels, category and split."

@@ -1,6 +1,7 @@
 """`densecorr review import`: what was corrected in another tool, as the decisions of a reviewer."""
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,6 +71,12 @@ class ReviewImport:
                 "Name the data set and labels that the tool was given, or leave them out: --skip-unknown.",
             )
         append_decisions(store, result.decisions)
+        if result.unread:
+            kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(kind for _, kind in result.unread).items())
+            names = ", ".join(list(dict.fromkeys(name for name, _ in result.unread))[:3])
+            say(
+                f"not read: {kinds} (in {names}); masks are read from polygons without holes, see docs/review.md"
+            )
         objects = len({decision.instance_id for decision in result.decisions})
         left = f", {len(result.unknown)} unknown objects left out" if result.unknown else ""
         again = f", {result.n_again} objects were imported before" if result.n_again else ""

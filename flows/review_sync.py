@@ -77,7 +77,10 @@ def statuses_of(store: "Store", dataset_id: str) -> dict[str, "InstanceStatus"]:
     from densecorr.review.reviewers import judged_last
     from storage.decisions import read_decisions
 
-    last = judged_last(read_decisions(store, dataset_id=dataset_id))
+    unreadable: list[str] = []
+    last = judged_last(read_decisions(store, dataset_id=dataset_id, unreadable=unreadable))
+    for sentence in unreadable:
+        say(sentence)
     labels = _find_labels(store, dataset_id, {acts[0].label_id for acts in last.values()})
     templates = _find_templates(store, dataset_id, {label.template_id for label in labels.values()})
     found = {key: (labels.get((key, acts[0].label_id)), acts) for key, acts in last.items()}
@@ -141,8 +144,9 @@ def _is_changed(label: "LabelRecord", state: "ReviewState") -> bool:
     """Whether points, regions or parts are others than in the label set."""
     from densecorr.review.state import initial_state
 
-    before = initial_state(label).points
-    if state.regions or state.parts or before.keys() != state.points.keys():
+    first = initial_state(label)
+    before = first.points
+    if state.regions or state.parts != first.parts or before.keys() != state.points.keys():
         return True
     return any(
         (before[key].vertex, before[key].visible) != (point.vertex, point.visible)

@@ -43,6 +43,7 @@ def write(out: Path, inputs: StageInputs, command: ComputeSimilarities, progress
     from densecorr.pseudolabels.point_scores import quantise_scores, score_points
     from densecorr.templates.template import read_template
     from storage.datasets import DatasetInstance, read_instances, read_labels
+    from storage.masks import with_corrected_masks
     from storage.shards import finished_shards, write_shard
     from storage.similarities import SHARDS, PointSimilarities, write_similarity_facts, write_similarity_shard
 
@@ -56,7 +57,7 @@ def write(out: Path, inputs: StageInputs, command: ComputeSimilarities, progress
     sets = read_labels(inputs.path("labels"))
     instances = [
         item
-        for item in read_instances(inputs.path("dataset"), command.category)
+        for item in with_corrected_masks(read_instances(inputs.path("dataset"), command.category), sets)
         if item.instance.instance_id in sets
     ]
     check_labels([(item, sets[item.instance.instance_id]) for item in instances], template, command.category)

@@ -71,7 +71,13 @@ def write(out: Path, inputs: StageInputs, command: Train, progress: Progress) ->
     template = read_template(inputs.path("template"))
     labels = inputs.path("labels") if command.labels else None
     chosen = labelled_instances(
-        inputs.path("dataset"), labels, template, command.category, command.split, command.filter
+        inputs.path("dataset"),
+        labels,
+        template,
+        command.category,
+        command.split,
+        command.filter,
+        settings.points,
     )
     work, synthetic = out / "work", None
     real = _examples(work / "real", chosen, command.encoded, inputs, "encoded", settings)
@@ -111,6 +117,10 @@ def _examples(
     from densecorr.training.examples import write_encoded_examples, write_examples
 
     if encoded:
+        if chosen.n_corrected_masks:
+            say(
+                f"{chosen.n_corrected_masks} corrected masks do not count: the crops were encoded with the data set's"
+            )
         encoding = Encoding(inputs.path(name))
         return write_encoded_examples(folder, encoding, chosen.points(), len(chosen), N_POINTS, settings.seed)
     shape = settings.model.crop_size, settings.model.padding
@@ -149,4 +159,4 @@ def uses_gpu(command: Train) -> bool:
     return command.gpus > 0 or command.settings.device.startswith("cuda")
 
 
-STAGE = Stage("train", Train, version=3, write=write, shards=True, uses_gpu=uses_gpu)
+STAGE = Stage("train", Train, version=4, write=write, shards=True, uses_gpu=uses_gpu)

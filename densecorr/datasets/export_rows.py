@@ -57,7 +57,9 @@ def annotation_fields(
         "area": _number(row["area"]),
         "iscrowd": int(row["iscrowd"]),
     }
-    if row["silhouette"] is not None and (row["silhouette_source"] == "dataset" or made_silhouettes):
+    if row["silhouette"] is not None and (
+        row["silhouette_source"] in ("dataset", "correction") or made_silhouettes
+    ):
         fields["segmentation"] = _segmentation(row["silhouette"])
     if row["ignore"]:
         fields["ignore"] = 1

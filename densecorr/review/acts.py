@@ -5,7 +5,8 @@ A patch is a JSON object with any of the keys of a review state; what it does no
     points   {point id: {"x", "y", "vertex", "visible"} or null}   full-image pixels; null: no such point
     verdict  {"action", "reason"} or null                          accept, reject, skip, unsure, not_visible
     regions  [[x, y, x, y, ...], ...]                              all regions dropped so far, as polygons
-    parts    {part name: [[x, y, ...], ...] or null}               delineated parts, as polygons
+    parts    {part name: [[x, y, ...], ...] or null}               delineated parts, as polygons; `masks.OBJECT`
+                                                                   is the whole object's mask
 
 `after` is what holds once the act is done, `before` what held until then, for the same keys.
 """

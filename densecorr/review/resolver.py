@@ -4,11 +4,14 @@ What every rule shares:
   Votes. Accept keeps the label set, reject and not_visible drop it; unsure, skip and no verdict do not count.
   Conflicts. Every difference between those who decided is listed, `settled` if the rule has an answer. An unsettled
   verdict gives no label set, so that nothing is trained on before someone decides.
+  Masks. Of those who accept and changed the object's mask, the one whose review is the latest: most look at the points
+  alone, so that a mask which was left as it was is no vote for it. `Senior` and `Latest` take that reviewer's.
   Agreement. Two vertices agree within a geodesic distance; an unknown vertex (-1) agrees with unknown ones only.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +20,7 @@ from jaxtyping import Float
 from densecorr.evaluation.scored import GeodesicRows
 from densecorr.records import LabelRecord
 
+from .masks import OBJECT, polygons_area
 from .reviewers import Review
 from .state import PointState, ReviewState, initial_state, reviewed_label
 from .votes import Vote, geodesics_between, split_added, vote_on_point
@@ -62,14 +66,15 @@ Rule = Majority | Senior | Latest
 
 @dataclass(frozen=True)
 class Conflict:
-    """A difference between reviewers about a label set (`point_id` None: its verdict).
+    """A difference between reviewers about a label set (`point_id` None: its verdict, or the object's mask).
 
-    `values` holds what each said: a vertex, a verdict's action, or whether the point is there or visible.
+    `values` holds what each said: a vertex, a verdict's action, whether the point is there or visible, or the mask's
+    area in square pixels (None: the data set's mask).
     """
 
     instance_id: str
     label_id: str
-    what: Literal["verdict", "exists", "visible", "vertex"]
+    what: Literal["verdict", "exists", "visible", "vertex", "mask"]
     values: dict[str, Any]
     settled: bool
     point_id: int | None = None
@@ -126,9 +131,17 @@ def resolve(
                     point_id,
                 )
             )
+    drawn = _drawn(label, accepting)
+    masks = {review.reviewer: review.state.parts.get(OBJECT) for review in drawn}
+    if any(one != other for one, other in pairwise(masks.values())):
+        areas = {name: None if mask is None else polygons_area(mask) for name, mask in masks.items()}
+        conflicts.append(Conflict(label.instance_id, label.label_id, "mask", areas, True))
     if not accepted:
         return Resolution(None, accepted, tuple(conflicts))
-    state = state if chief is None else chief.state
+    if chief is not None:
+        state = chief.state
+    elif drawn:
+        state = replace(state, parts=max(drawn, key=lambda review: review.time).state.parts)
     return Resolution(reviewed_label(label, state, label_id, producer), True, tuple(conflicts))
 
 
@@ -142,6 +155,12 @@ def _chief(decided: Sequence[Review], rule: Rule) -> Review | None:
     if isinstance(rule, Latest):
         return max(decided, key=lambda review: review.time, default=None)
     return None
+
+
+def _drawn(label: LabelRecord, accepting: Sequence[Review]) -> list[Review]:
+    """The reviews that changed the object's mask."""
+    before = initial_state(label).parts.get(OBJECT)
+    return [review for review in accepting if review.state.parts.get(OBJECT) != before]
 
 
 def _verdict(decided: Sequence[Review]) -> bool | None:

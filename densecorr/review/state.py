@@ -8,6 +8,8 @@ import numpy as np
 
 from densecorr.records import Decision, LabelRecord
 
+from .masks import KEY, OBJECT, corrected_polygons
+
 
 @dataclass(frozen=True)
 class PointState:
@@ -23,7 +25,8 @@ class PointState:
 class ReviewState:
     """A label set under review: points by id, verdict (None while undecided), dropped regions, delineated parts.
 
-    Regions and parts are lists of polygons (x, y, x, y, ...) in full-image pixels.
+    Regions and parts are lists of polygons (x, y, x, y, ...) in full-image pixels. The part `masks.OBJECT` is the mask
+    of the whole object, where it is not the data set's.
     """
 
     points: dict[int, PointState]
@@ -37,7 +40,9 @@ def initial_state(label: LabelRecord) -> ReviewState:
     ids = np.arange(len(label.x)) if label.point_ids is None else label.point_ids
     seen = np.ones(len(label.x), bool) if label.visible is None else label.visible
     rows = zip(ids, label.x, label.y, label.vertex, seen, strict=True)
-    return ReviewState({int(i): PointState(float(x), float(y), int(v), bool(s)) for i, x, y, v, s in rows})
+    points = {int(i): PointState(float(x), float(y), int(v), bool(s)) for i, x, y, v, s in rows}
+    mask = corrected_polygons(label)
+    return ReviewState(points, parts={} if mask is None else {OBJECT: mask})
 
 
 def apply_patch(state: ReviewState, patch: dict[str, Any]) -> ReviewState:
@@ -96,11 +101,13 @@ def reviewed_label(
 ) -> LabelRecord:
     """The label set as reviewed, source `correction`: points in the order of their ids, the unseen kept as such.
 
+    It carries the object's mask where that is not the data set's (`masks.corrected_polygons`).
     What was known of points that moved or changed (score, margin, part, u, v, ...) is dropped: it was said of
     the old ones.
     """
     ids = sorted(state.points)
     points = [state.points[i] for i in ids]
+    mask = {KEY: state.parts[OBJECT]} if OBJECT in state.parts else {}
     return LabelRecord(
         label_id=label_id,
         instance_id=label.instance_id,
@@ -113,5 +120,5 @@ def reviewed_label(
         point_ids=np.array(ids, np.int64),
         visible=np.array([p.visible for p in points], bool),
         weight=weight,
-        extra={"reviewed": label.label_id},
+        extra={"reviewed": label.label_id, **mask},
     )

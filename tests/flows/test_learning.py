@@ -13,6 +13,7 @@ from densecorr.config import from_jsonable
 from densecorr.datasets.world_settings import WorldSettings
 from densecorr.errors import EmptyInstanceError, SettingsError, TrainingError
 from densecorr.pseudolabels import LabelFilter, ZeroShotSettings
+from densecorr.records import LabelRecord
 from densecorr.synthesis import ProceduralGenerator, Viewpoints
 from densecorr.templates import TemplateSettings, read_template
 from densecorr.training import TrainSettings
@@ -32,6 +33,8 @@ from flows.train import Train
 from flows.world import World
 from storage.artifacts import Store
 from storage.datasets import read_instances, read_labels
+from storage.rows import records_to_table
+from storage.tables import write_tables
 
 AZIMUTHS = ((-100.0, -20.0), (20.0, 100.0))
 ZERO_SHOT = ZeroShotSettings(pooling="auto", azimuths=AZIMUTHS, points=60)
@@ -263,3 +266,23 @@ def test_the_filter_keeps_the_share_asked_for(made: SimpleNamespace) -> None:
     assert (len(every), len(half)) == (8, 4)
     assert sum(len(item.vertex) for item in every) == 8 * 60
     assert sum(len(item.vertex) for item in half) == pytest.approx(4 * 30, abs=2)
+
+
+def test_the_few_points_of_a_reviewed_label_set_weigh_as_much_as_a_full_one(
+    made: SimpleNamespace, tmp_path: Path
+) -> None:
+    template = read_template(made.store.path(made.template))
+    first, second, *others = read_labels(made.store.path(made.labels)).values()
+    few = {name: np.asarray(getattr(first, name))[:5] for name in ("x", "y", "vertex")}
+    reviewed = LabelRecord(
+        "r", first.instance_id, first.template_id, "correction", **few, producer="p", weight=2.0
+    )
+    table = records_to_table("labels", [reviewed, replace(second, weight=1.0), *others])
+    write_tables(tmp_path, {"labels": table})
+    rule = LabelFilter(1.0, 1.0, mirrored=True)
+    dataset = made.store.path(made.dataset)
+    chosen = labelled_instances(dataset, tmp_path, template, "quadruped", None, rule, 20)
+    points = {one.instance_id: one for one in chosen.points()}
+    assert len(points[first.instance_id].vertex) == 5
+    assert points[first.instance_id].weight.sum() == pytest.approx(2 * 20)
+    assert points[second.instance_id].weight[:20].sum() == pytest.approx(20)

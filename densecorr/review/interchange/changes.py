@@ -9,10 +9,18 @@ from densecorr.errors import AnnotationError
 from densecorr.records import Decision, LabelRecord
 
 from ..acts import check_decision, new_decision_id
+from ..masks import OBJECT, TOLERANCE, check_mask, corrected_polygons, from_edges, same_mask
 from ..state import PointState, ReviewState, replay
 from .types import ToolInstance, ToolPoint
 
-TOLERANCE = 0.02  # pixels: CVAT rounds to hundredths
+
+@dataclass(frozen=True)
+class SentMask:
+    """The mask that a tool was given: polygons in COCO's edge coordinates, in an image of this size (pixels)."""
+
+    polygons: tuple[tuple[float, ...], ...]
+    height: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -27,26 +35,34 @@ class Importer:
     n_vertices: int | None = None  # of the template; None leaves vertices unchecked above
 
     def decisions(
-        self, label: LabelRecord, instance: ToolInstance, earlier: Sequence[Decision] = ()
+        self,
+        label: LabelRecord,
+        instance: ToolInstance,
+        earlier: Sequence[Decision] = (),
+        sent: SentMask | None = None,
     ) -> list[Decision]:
         """The acts that turn a label set, as this reviewer left it, into what the tool holds, then its acceptance.
 
         A point is found by its id, else by its place in the list where both have as many points; points that
-        are left are new. A vertex that the tool lost stays as it was. None where this file was imported before.
+        are left are new. A vertex that the tool lost stays as it was, and so does a mask that is gone; one that is not
+        `same_mask` becomes an act `delineate`. None where this file was imported before.
 
         Args:
             label: the label set that was given to the tool.
             instance: what came back.
             earlier: the reviewer's decisions on the label set.
+            sent: the mask that the tool was given; without it masks are passed over.
 
         Raises:
-            AnnotationError: a vertex that the template does not have, or a point id twice.
+            AnnotationError: a vertex that the template does not have, a point id twice, a mask without a pixel.
         """
         if self.file and any(one.decision_id.endswith(self._tail(label, "accept", None)) for one in earlier):
             return []
         state = replay(label, earlier)
         held = {i: p for i, p in state.points.items() if instance.complete or (p.visible and p.vertex >= 0)}
         acts = list(_acts(held, _with_ids(state, held, instance.points)))
+        if sent is not None and instance.polygons:
+            acts += _mask_acts(label, state, from_edges(instance.polygons), sent)
         verdict = {"verdict": {"action": "accept", "reason": None}}
         acts.append(("accept", None, {"verdict": state.verdict}, verdict))
         made = [
@@ -123,6 +139,22 @@ def _acts(held: Mapping[int, PointState], points: Mapping[int, ToolPoint]) -> It
         yield _act(
             "add", i, None, PointState(new.x, new.y, -1 if new.vertex is None else new.vertex, new.visible)
         )
+
+
+def _mask_acts(
+    label: LabelRecord, state: ReviewState, now: list[list[float]], sent: SentMask
+) -> Iterator[_Act]:
+    size = sent.height, sent.width
+    held, exported = state.parts.get(OBJECT), from_edges(sent.polygons)
+    try:
+        if same_mask(now, exported if held is None else held, *size):
+            return
+        check_mask(now, *size)
+    except AnnotationError as error:
+        expected, received, remedy = error.args
+        raise AnnotationError(expected, f"{received} (the mask of {label.instance_id})", remedy) from error
+    after = corrected_polygons(label) if same_mask(now, exported, *size) else now
+    yield "delineate", None, {"parts": {OBJECT: held}}, {"parts": {OBJECT: after}}
 
 
 def _act(action: str, point_id: int, before: PointState | None, after: PointState | None) -> _Act:

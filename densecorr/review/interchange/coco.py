@@ -2,11 +2,16 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from .types import ToolImage, ToolInstance, read_json, unreadable
+from densecorr.datasets.coco_types import Rle
+from densecorr.datasets.segmentations import compress_segmentation
+from densecorr.images import decode_silhouette
+
+from .types import ToolImage, ToolInstance, mask_polygons, read_json, unreadable
 
 
 def write_file(
@@ -47,6 +52,8 @@ def read_file(
 ) -> list[ToolImage]:
     """Read a COCO file; `instance` makes the object of an annotation and its category's name, or None to leave it out.
 
+    The objects' masks are filled in here: polygons as they are, run-length encodings by their outlines.
+
     Raises:
         AnnotationError: the file is not what `kind` says.
         DatasetNotFoundError: there is none.
@@ -54,15 +61,21 @@ def read_file(
     file = read_json(path)
     try:
         categories = {category["id"]: category["name"] for category in file["categories"]}
-        found: dict[Any, list[ToolInstance]] = {image["id"]: [] for image in file["images"]}
+        images = {
+            image["id"]: ToolImage(image["file_name"], image["width"], image["height"], ())
+            for image in file["images"]
+        }
         for annotation in file["annotations"]:
             made = instance(annotation, categories[annotation["category_id"]])
             if made is not None:
-                found[annotation["image_id"]].append(made)
-        return [
-            ToolImage(image["file_name"], image["width"], image["height"], tuple(found[image["id"]]))
-            for image in file["images"]
-        ]
+                key = annotation["image_id"]
+                image = images[key]
+                polygons, unread = _polygons(annotation, image)
+                made = replace(made, polygons=polygons)
+                images[key] = replace(
+                    image, instances=(*image.instances, made), unread=(*image.unread, *unread)
+                )
+        return list(images.values())
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise unreadable(path, kind, f"{type(error).__name__}: {error}") from error
 
@@ -76,11 +89,13 @@ def box_of(annotation: dict[str, Any]) -> tuple[float, float, float, float] | No
     return x, y, w, h
 
 
-def polygons_of(annotation: dict[str, Any]) -> tuple[tuple[float, ...], ...]:
-    """An annotation's polygons; runs are left to the data set, which has them."""
+def _polygons(
+    annotation: dict[str, Any], image: ToolImage
+) -> tuple[tuple[tuple[float, ...], ...], tuple[str, ...]]:
+    """An annotation's mask as polygons, and what they cannot hold of it."""
     segmentation = annotation.get("segmentation") or []
-    return (
-        tuple(tuple(map(float, polygon)) for polygon in segmentation)
-        if isinstance(segmentation, list)
-        else ()
-    )
+    if isinstance(segmentation, list):
+        return tuple(tuple(map(float, polygon)) for polygon in segmentation), ()
+    rle = Rle(segmentation["size"], segmentation["counts"])
+    runs = compress_segmentation(rle, image.height, image.width)
+    return ((), ()) if runs is None else mask_polygons(decode_silhouette(runs, image.height, image.width))

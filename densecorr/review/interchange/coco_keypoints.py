@@ -81,5 +81,4 @@ def _instance(annotation: dict[str, Any], category: str) -> ToolInstance:
         points,
         attributes.get("instance_id") or None,
         coco.box_of(annotation),
-        coco.polygons_of(annotation),
     )

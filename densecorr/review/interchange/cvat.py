@@ -5,14 +5,19 @@ Beside the XML goes `<name>.labels.json`, to be pasted into CVAT's label constru
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
+from jaxtyping import Bool
+
 from densecorr.errors import DatasetNotFoundError
 
-from .types import ToolImage, ToolInstance, ToolPoint, flat_pairs, unreadable
+from .types import ToolImage, ToolInstance, ToolPoint, flat_pairs, mask_polygons, unreadable
 
+_MASKS = ("polygon", "mask")
+_SHAPES = ("box", "points", *_MASKS)
 _ATTRIBUTES = ("instance_id", "point_id", "vertex")
 
 
@@ -40,7 +45,7 @@ def write(path: Path, images: Sequence[ToolImage]) -> None:
 
 
 def read(path: Path) -> list[ToolImage]:
-    """Read CVAT's XML. Points without a group belong to the object their attribute names.
+    """Read CVAT's XML. Shapes without a group belong to the object their attribute names; masks become polygons.
 
     Raises:
         AnnotationError: it is not CVAT's XML for images.
@@ -69,7 +74,8 @@ def _write_instance(parent: ElementTree.Element, instance: ToolInstance, group: 
         )
     for polygon in instance.polygons:
         text = ";".join(f"{x!r},{y!r}" for x, y in flat_pairs(polygon))
-        ElementTree.SubElement(parent, "polygon", {**common, "occluded": "0", "points": text})
+        shape = ElementTree.SubElement(parent, "polygon", {**common, "occluded": "0", "points": text})
+        _attribute(shape, instance_id=instance.instance_id)
     for point in instance.points:
         seen = "0" if point.visible else "1"
         text = f"{point.x + 0.5!r},{point.y + 0.5!r}"
@@ -85,23 +91,26 @@ def _attribute(shape: ElementTree.Element, **values: object) -> None:
 
 def _read_image(element: ElementTree.Element) -> ToolImage:
     groups: dict[str, list[ElementTree.Element]] = {}
+    unread = [shape.tag for shape in element if shape.tag not in (*_SHAPES, "tag")]
     for shape in element:
-        if shape.tag in ("box", "polygon", "points"):
-            own = _attributes(shape).get("instance_id")
-            groups.setdefault(shape.get("group_id") or own or "", []).append(shape)
+        if shape.tag in _SHAPES:
+            key = shape.get("group_id") or _attributes(shape).get("instance_id") or ""
+            if not key and shape.tag in _MASKS:  # drawn anew: an object of its own, told by its place
+                key = f"\0{len(groups)}"
+            groups.setdefault(key, []).append(shape)
     objects: dict[str, list[ElementTree.Element]] = {}
     for group, shapes in groups.items():  # a point drawn in CVAT has no group, but may name its object
         ids = [text for shape in shapes if (text := _attributes(shape).get("instance_id"))]
         objects.setdefault(ids[0] if ids else f"\0{group}", []).extend(shapes)
-    return ToolImage(
-        element.attrib["name"],
-        int(element.attrib["width"]),
-        int(element.attrib["height"]),
-        tuple(_read_instance(shapes) for shapes in objects.values()),
-    )
+    width, height = int(element.attrib["width"]), int(element.attrib["height"])
+    found = [_read_instance(shapes, height, width) for shapes in objects.values()]
+    unread += [kind for _, kinds in found for kind in kinds]
+    return ToolImage(element.attrib["name"], width, height, tuple(one for one, _ in found), tuple(unread))
 
 
-def _read_instance(shapes: Sequence[ElementTree.Element]) -> ToolInstance:
+def _read_instance(
+    shapes: Sequence[ElementTree.Element], height: int, width: int
+) -> tuple[ToolInstance, tuple[str, ...]]:
     ids = [text for shape in shapes if (text := _attributes(shape).get("instance_id"))]
     box = next((shape.attrib for shape in shapes if shape.tag == "box"), None)
     xywh = None
@@ -113,13 +122,29 @@ def _read_instance(shapes: Sequence[ElementTree.Element]) -> ToolInstance:
         for shape in shapes
         if shape.tag == "polygon"
     )
+    unread: tuple[str, ...] = ()
+    masks = [_mask(shape.attrib, height, width) for shape in shapes if shape.tag == "mask"]
+    if masks:
+        drawn, unread = mask_polygons(np.any(masks, axis=0))
+        polygons += drawn
     points = tuple(
         _point(x - 0.5, y - 0.5, shape)
         for shape in shapes
         if shape.tag == "points"
         for x, y in _positions(shape)
     )
-    return ToolInstance(shapes[0].attrib["label"], points, ids[0] if ids else None, xywh, polygons)
+    made = ToolInstance(shapes[0].attrib["label"], points, ids[0] if ids else None, xywh, polygons)
+    return made, unread
+
+
+def _mask(shape: Mapping[str, str], height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    """CVAT's mask: runs over the rows of its own box, the first one outside."""
+    left, top, w, h = (int(float(shape[name])) for name in ("left", "top", "width", "height"))
+    runs = [int(float(run)) for run in shape["rle"].split(",")]
+    box = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(h, w)
+    mask = np.zeros((height, width), dtype=bool)
+    mask[top : top + h, left : left + w] = box
+    return mask
 
 
 def _point(x: float, y: float, shape: ElementTree.Element) -> ToolPoint:

@@ -67,6 +67,5 @@ def _instance(annotation: dict[str, Any], category: str) -> ToolInstance | None:
         points,
         annotation.get("instance_id"),
         coco.box_of(annotation),
-        coco.polygons_of(annotation),
         complete=False,
     )

@@ -12,6 +12,9 @@ from xml.sax.saxutils import quoteattr
 
 from .types import ToolImage, ToolInstance, ToolPoint, flat_pairs, read_json, unreadable
 
+_DRAWN = ("points", "masks", "boxes")  # names of the controls whose shapes are read
+# Label Studio's kinds of shapes
+_KINDS = ("keypoint", "polygon", "rectangle", "brush", "bitmask", "ellipse", "vector")
 _SIZE = 0.5  # of a drawn point, percent of the image's width
 
 
@@ -104,8 +107,10 @@ def _percent(x: float, y: float, image: ToolImage) -> dict[str, float]:
 def _read_task(task: dict[str, Any]) -> ToolImage:
     done = [one for one in task.get("annotations", []) if not one.get("was_cancelled")]
     results = done[-1]["result"] if done else []
+    unread = [one for one in results if _kind(one) in _KINDS and one["from_name"] not in _DRAWN]
+    lost = {one["id"] for one in unread}
     regions: dict[str, dict[str, Any]] = {}
-    for result in results:
+    for result in (one for one in results if one.get("id") not in lost):
         regions.setdefault(result["id"], {})[result["from_name"]] = result
     sizes = [(r["original_width"], r["original_height"]) for r in results if "original_width" in r]
     data = task["data"]
@@ -113,9 +118,22 @@ def _read_task(task: dict[str, Any]) -> ToolImage:
     objects: dict[str, list[dict[str, Any]]] = {}
     for key, region in regions.items():
         own = region["instance_id"]["value"]["text"] if "instance_id" in region else [""]
-        objects.setdefault(own[0] if isinstance(own, list) else own, []).append({"id": key, **region})
-    instances = tuple(_read_instance(one or None, parts, width, height) for one, parts in objects.items())
-    return ToolImage(data.get("name") or data["image"], width, height, instances)
+        name = own[0] if isinstance(own, list) else own
+        if not name and "masks" in region:  # drawn anew: an object of its own, told by its place
+            name = f"\0{key}"
+        objects.setdefault(name, []).append({"id": key, **region})
+    instances = tuple(
+        _read_instance(None if one.startswith("\0") else one or None, parts, width, height)
+        for one, parts in objects.items()
+    )
+    return ToolImage(
+        data.get("name") or data["image"], width, height, instances, tuple(_kind(one) for one in unread)
+    )
+
+
+def _kind(result: dict[str, Any]) -> str:
+    """The kind of shape of a region, such as `brush`: by the control it was drawn with, with a label or without."""
+    return result.get("type", "").removesuffix("labels")
 
 
 def _read_instance(

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
+
+from densecorr.datasets.outlines import outline_polygons
 from densecorr.errors import AnnotationError, DatasetNotFoundError
+
+from ..masks import from_edges
+from ..protocol import fill_polygons
 
 
 @dataclass(frozen=True)
@@ -36,12 +43,16 @@ class ToolInstance:
 
 @dataclass(frozen=True)
 class ToolImage:
-    """One image: the name of its file as the data set has it, its size in pixels, its objects."""
+    """One image: the name of its file as the data set has it, its size in pixels, its objects.
+
+    `unread` says, one a shape, what kinds of shapes the file has that are not taken over.
+    """
 
     name: str
     width: int
     height: int
     instances: tuple[ToolInstance, ...]
+    unread: tuple[str, ...] = ()
 
 
 def read_json(path: Path) -> Any:
@@ -69,3 +80,10 @@ def unreadable(path: Path, kind: str, reason: str) -> AnnotationError:
 def flat_pairs(values: tuple[float, ...]) -> list[tuple[float, float]]:
     """(x, y, x, y, ...) as pairs."""
     return list(zip(values[::2], values[1::2], strict=True))
+
+
+def mask_polygons(mask: Bool[np.ndarray, "H W"]) -> tuple[tuple[tuple[float, ...], ...], tuple[str, ...]]:
+    """A mask of pixels as polygons in COCO's edge coordinates that fill to it, and what they cannot hold of it."""
+    polygons = outline_polygons(mask)
+    filled = fill_polygons(from_edges(polygons), *mask.shape)
+    return polygons, () if np.array_equal(filled, mask) else ("hole of a mask",)

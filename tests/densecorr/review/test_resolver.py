@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from densecorr.records import Decision, LabelRecord
+from densecorr.review.masks import OBJECT, corrected_polygons
 from densecorr.review.resolver import Latest, Majority, Resolution, Rule, Senior, resolve
 from densecorr.review.reviewers import reviews_of
 from tests.densecorr.review.ball import act, assign, corrections, make_ball, make_label, verdict
@@ -163,3 +164,42 @@ def test_unanimous_reviewers_give_their_vertices_without_conflict(values: list, 
     resolution = decide(review_all([(values, "accept")] * n))
     assert vertices(resolution) == {i: v for i, v in enumerate(values) if v is not None}
     assert resolution.conflicts == ()
+
+
+def drawn(name: str, side: float, says: str = "accept") -> list[Decision]:
+    parts = {OBJECT: [[0.0, 0.0, side, 0.0, side, side]], "head": [[0.0, 0.0, 1.0, 0.0, 1.0, 1.0]]}
+    return [act(LABEL, name, "delineate", {"parts": parts}), verdict(LABEL, name, says)]
+
+
+def mask_of(resolution: Resolution) -> list[list[float]] | None:
+    assert resolution.label is not None
+    return corrected_polygons(resolution.label)
+
+
+def test_the_mask_is_that_of_the_last_who_changed_it() -> None:
+    ann, bo = drawn("ann", 8.0), drawn("bo", 9.0)
+    looked = [verdict(LABEL, name) for name in ("cy", "di")]  # later, and more, but at the points alone
+    resolution = decide([*ann, *bo, *looked])
+    assert mask_of(resolution) == [[0.0, 0.0, 9.0, 0.0, 9.0, 9.0]]
+    (conflict,) = resolution.conflicts
+    assert (conflict.what, conflict.point_id, conflict.settled) == ("mask", None, True)
+    assert conflict.values == {"ann": 32.0, "bo": 40.5}
+    assert mask_of(decide([*ann, *bo], Senior(("ann",)))) == [[0.0, 0.0, 8.0, 0.0, 8.0, 8.0]]
+    assert mask_of(decide([*ann, *bo], Latest())) == [[0.0, 0.0, 9.0, 0.0, 9.0, 9.0]]
+    assert mask_of(decide([*ann, *looked])) == [[0.0, 0.0, 8.0, 0.0, 8.0, 8.0]]
+    assert decide([*ann, *looked]).conflicts == ()
+    assert mask_of(decide(looked)) is None
+    assert mask_of(decide([*drawn("bo", 9.0, "reject"), *looked])) is None
+
+
+def test_a_label_set_keeps_the_mask_of_an_earlier_round() -> None:
+    first = decide(drawn("ann", 8.0)).label
+    assert first is not None
+    again = resolve(
+        first, reviews_of(first, [verdict(first, "bo")]), MAJORITY, BALL.rows, WITHIN, "newer", "panel"
+    )
+    assert mask_of(again) == [[0.0, 0.0, 8.0, 0.0, 8.0, 8.0]]
+    other = {"parts": {OBJECT: [[0.0, 0.0, 3.0, 0.0, 3.0, 3.0]]}}
+    acts = [act(first, "bo", "delineate", other), verdict(first, "bo")]
+    again = resolve(first, reviews_of(first, acts), MAJORITY, BALL.rows, WITHIN, "newer", "panel")
+    assert mask_of(again) == [[0.0, 0.0, 3.0, 0.0, 3.0, 3.0]]
