@@ -1,10 +1,11 @@
-"""FiftyOne itself: importing it safely, and its App on this machine only.
+"""FiftyOne itself: importing it safely, and its App, for this machine only unless the caller names another address.
 
-FiftyOne has no login, so the App is bound to the loop-back address, and that is checked on its sockets.
+FiftyOne has no login, so what its settings say of the address does not count, and the App's sockets are checked.
 """
 
 import atexit
 import contextlib
+import errno
 import importlib
 import importlib.util
 import ipaddress
@@ -22,10 +23,7 @@ from densecorr.errors import DependencyError, SettingsError
 from .mongo import find_database, use_database
 
 _GOODBYE_S = 2.0  # for a database that may be gone
-
-_LOOPBACK_REMEDY = (
-    "FiftyOne has no login. Keep 127.0.0.1 and reach it with: ssh -L {port}:127.0.0.1:{port} HOST"
-)
+LOOPBACK = "127.0.0.1"
 
 
 def mongo_available() -> tuple[bool, str]:
@@ -61,7 +59,7 @@ def import_fiftyone() -> Any:
         raise DependencyError("fiftyone", "no such package", "Install it with: pip install fiftyone")
     use_database(find_database())
     os.environ["FIFTYONE_DO_NOT_TRACK"] = "true"
-    os.environ["FIFTYONE_DEFAULT_APP_ADDRESS"] = "127.0.0.1"
+    os.environ["FIFTYONE_DEFAULT_APP_ADDRESS"] = LOOPBACK
     os.environ.setdefault("FIFTYONE_SHOW_PROGRESS_BARS", "false")
     return importlib.import_module("fiftyone")
 
@@ -69,7 +67,7 @@ def import_fiftyone() -> Any:
 def open_app(
     name: str,
     port: int = 5151,
-    address: str = "127.0.0.1",
+    address: str = LOOPBACK,
     wait: bool = True,
     browser: bool = False,
     panel: str | None = None,
@@ -79,7 +77,7 @@ def open_app(
     Args:
         name: the FiftyOne data set's name.
         port: TCP port of the App.
-        address: a loop-back address.
+        address: of this machine, as in `check_address`; others than loop-back ones let in whoever reaches them.
         wait: return only when the user stops it.
         browser: also open the user's browser.
         panel: a plugin's panel to open beside the samples.
@@ -88,7 +86,7 @@ def open_app(
         the FiftyOne session; `close()` ends it.
 
     Raises:
-        SettingsError: another address, a port in use, or no such data set.
+        SettingsError: no address of this machine, a port in use, or no such data set.
         DependencyError: no MongoDB.
     """
     check_address(address, port)
@@ -103,8 +101,8 @@ def open_app(
     spaces = None if panel is None else _with_panel(fo, panel)
     session = fo.launch_app(fo.load_dataset(name), port=port, address=address, remote=True, spaces=spaces)
     try:
-        check_loopback(port)
-        url = f"http://{address}:{port}/datasets/{name}"
+        check_sockets(port, address)
+        url = f"http://{LOOPBACK if address == '0.0.0.0' else address}:{port}/datasets/{name}"
         print(f"FiftyOne shows '{name}' at {url}" + (" (Ctrl-C ends it)" if wait else ""), flush=True)
         if browser:
             webbrowser.open(url)
@@ -171,25 +169,54 @@ def database_answers(timeout_s: float = _GOODBYE_S) -> bool:
     return True
 
 
+def is_loopback(address: str) -> bool:
+    """Whether an address, an IP one or `localhost`, can be reached from this machine only."""
+    try:
+        return address == "localhost" or ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def port_is_free(address: str, port: int) -> bool:
+    """Whether something could listen on this TCP port.
+
+    Raises:
+        SettingsError: nothing can listen on this address: it is not IPv4, or not this machine's.
+    """
+    if address != "localhost":
+        try:
+            ipaddress.IPv4Address(address)
+        except ValueError as error:
+            raise _no_address(address, str(error)) from error
+    try:
+        socket.create_server((address, port)).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise _no_address(f"{address}:{port}", str(error.strerror)) from error
+        return False
+    return True
+
+
+def _no_address(received: str, why: str) -> SettingsError:
+    return SettingsError(
+        f"an IPv4 address of this machine: {LOOPBACK}, 0.0.0.0 (all of them), or one of its own",
+        f"{received} ({why})",
+        "Choose another --address.",
+    )
+
+
 def check_address(address: str, port: int) -> None:
-    """Refuse an address others could reach, and a port that something else has.
+    """Refuse an address that is none of this machine's, and a port that something else has.
 
     Raises:
         SettingsError: as said.
     """
-    try:
-        loopback = address == "localhost" or ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise SettingsError("a loop-back address", address, _LOOPBACK_REMEDY.format(port=port))
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise SettingsError("a free port", f"{port}, which is in use", "Choose another --port.")
+    if not port_is_free(address, port):
+        raise SettingsError("a free port", f"{port}, which is in use", "Choose another --port.")
 
 
-def check_loopback(port: int) -> None:
-    """Make sure that whatever listens on this port can be reached from this machine only.
+def check_sockets(port: int, address: str = LOOPBACK) -> None:
+    """Make sure that whatever listens on this port can be reached at this address only.
 
     Raises:
         DependencyError: a socket on another address, or none.
@@ -206,7 +233,9 @@ def check_loopback(port: int) -> None:
             }
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    if not hosts or not all(ipaddress.ip_address(host).is_loopback for host in hosts):
+    if not hosts or not all(
+        host == address or (is_loopback(host) and is_loopback(address)) for host in hosts
+    ):
         raise DependencyError(
-            f"an App that listens on 127.0.0.1:{port}", str(sorted(hosts)), "Report this with the log."
+            f"an App that listens on {address}:{port}", str(sorted(hosts)), "Report this with the log."
         )

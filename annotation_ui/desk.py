@@ -7,7 +7,6 @@ them into answers). FiftyOne calls them from several threads.
 import threading
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -22,10 +21,13 @@ from .desk_act import check_addressee, make_decision, sent_before
 from .desk_data import DeskData
 from .desk_earlier import EarlierLabels, kept_notice
 from .desk_errors import DeskError, error_answer
+from .desk_guide import guide_page
 from .desk_instance import describe_acts, describe_points, picture, undone_ids
 from .desk_leases import DeskLeases
 from .desk_news import DeskNews
-from .desk_record import DeskRecord, progress_of
+from .desk_others import OtherVerdicts, has_decided
+from .desk_queue import DeskQueue
+from .desk_record import DeskRecord
 from .desk_settings import DeskSettings
 from .desk_similarity import DeskSimilarity
 from .desk_suggest import ask_neighbours, gather_evidence, suggest
@@ -58,11 +60,12 @@ class Desk:
         similarities = store.path(settings.similarities) if settings.similarities else None
         self._similarity = DeskSimilarity(self._data.template, similarities)
         self._earlier = EarlierLabels(store, settings.dataset, self._data.template.template_id)
-        self._columns = self._data.columns()
+        labels = dict(zip(self._data.instance_ids, self._data.label_ids(), strict=True))
+        self._others = OtherVerdicts(store, settings.dataset, settings.reviewer, labels)
+        self._queue = DeskQueue(self._data, self._record, self._leases, self._others, settings.reviewer)
         self._picture = lru_cache(_PICTURES)(lambda key: picture(self._data.instance(key)))
+        self._guide = lru_cache(1)(lambda: guide_page(self._data.template))
         self._acting = threading.RLock()
-        labels = zip(self._data.instance_ids, self._data.label_ids(), strict=True)
-        self._verdicts = {key: verdict_of(self._record.of(key, label_id)) for key, label_id in labels}
 
     def review_open(self, version: int) -> dict[str, Any]:
         """All that does not change while the panel is open, and the queue.
@@ -87,23 +90,12 @@ class Desk:
             "gold": bool(settings.gold),
         } | self.review_queue()
 
-    def review_queue(self) -> dict[str, Any]:
-        """The queue with verdicts and leases as they are now, and the progress."""
-        holders = {key: lease.reviewer for key, lease in self._leases.held().items()}
-        rows = zip(self._data.instance_ids, self._columns, strict=True)
-        queue = [
-            {
-                "instance_id": key,
-                "image_id": image_id,
-                "category": category,
-                "verdict": self._verdicts[key],
-                "rank": rank,
-                "leased_by": holders.get(key),
-                "mine": holders.get(key) == self._settings.reviewer,
-            }
-            for rank, (key, (image_id, category)) in enumerate(rows)
-        ]
-        return {"queue": queue, "progress": progress_of(self._verdicts.values(), self._record.seconds)}
+    def review_queue(self, since: int | None = None) -> dict[str, Any]:
+        """The queue with verdicts and leases as they are now, and the progress.
+
+        `since` is the `serial` of an earlier answer: then only the entries that changed after it.
+        """
+        return self._queue.entries(since) | {"progress": self._queue.progress()}
 
     def review_instance(self, instance_id: str, lease: bool) -> dict[str, Any]:
         """One instance as it is now; `lease` takes it, without it is loaded ahead.
@@ -174,13 +166,13 @@ class Desk:
                 )
                 self._record.add(decision)
             verdict = verdict_of(self._record.of(key, self._data.label_id(key)))
-            if key in self._verdicts:
-                self._verdicts[key] = verdict
+            self._queue.set_verdict(key, verdict)
         notice = notice or away or self._news.check()
         return {
             "decision_id": decision.decision_id,
             "verdict": verdict,
-            "progress": progress_of(self._verdicts.values(), self._record.seconds),
+            "others": self._queue.others(key),
+            "progress": self._queue.progress(),
             "lease": lease,
         } | ({} if notice is None else error_answer(notice))
 
@@ -218,14 +210,19 @@ class Desk:
         opinion = self._data.opinion(instance_id)
         return {"suggestions": suggest(self._data.template, label, state, opinion, point_id)}
 
+    def review_others(self, instance_id: str) -> dict[str, Any]:
+        """What others decided on an instance and which points they changed; nothing before one's own verdict."""
+        label, state = self._state(instance_id)
+        return {"others": self._others.changes(label) if has_decided(state.verdict) else []}
+
     def review_history(self, limit: int) -> dict[str, Any]:
         """One's last acts, newest first."""
         with self._acting:
             return {"acts": self._record.history(max(0, int(limit)))}
 
     def review_guide(self) -> dict[str, Any]:
-        """The guideline page."""
-        return {"html": files("annotation_ui").joinpath("desk_guide.html").read_text(encoding="utf-8")}
+        """The guideline page, made for the template when it is first asked for."""
+        return {"html": self._guide()}
 
     def warm_up(self) -> None:
         """Do now what would make the first answers slow: geodesics, k-means, the database's first connection."""

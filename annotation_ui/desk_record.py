@@ -9,6 +9,7 @@ from typing import Any
 
 from densecorr.errors import DensecorrError
 from densecorr.records import Decision
+from densecorr.review.carried import time_spent
 from storage.artifacts import Store
 from storage.decisions import compact, read_decisions
 from storage.journal import Journal, journal_path
@@ -26,7 +27,7 @@ class DeskRecord:
     """Decisions by instance, oldest first; `add` returns once one is on the disk."""
 
     def __init__(self, store: Store, dataset_id: str, reviewer: str) -> None:
-        self._journal = Journal(journal_path(store, reviewer))
+        self._journal = Journal(journal_path(store, reviewer), check=True)
         self._by_instance: dict[str, list[Decision]] = {}
         self.seconds = 0.0
         stored = read_decisions(store, dataset_id=dataset_id, reviewer=reviewer)
@@ -39,8 +40,10 @@ class DeskRecord:
             self._compactor.notice()
 
     def _keep(self, decision: Decision) -> None:
-        self._by_instance.setdefault(decision.instance_id, []).append(decision)
-        self.seconds += decision.seconds
+        acts = self._by_instance.setdefault(decision.instance_id, [])
+        before = time_spent(acts)
+        acts.append(decision)
+        self.seconds += time_spent(acts) - before
 
     def add(self, decision: Decision) -> None:
         """Store a decision.
@@ -64,7 +67,7 @@ class DeskRecord:
 
     def seconds_on(self, instance_id: str) -> float:
         """Time spent on an instance."""
-        return sum(act.seconds for act in self._by_instance.get(instance_id, []))
+        return time_spent(self._by_instance.get(instance_id, []))
 
     def history(self, limit: int) -> list[dict[str, Any]]:
         """The last acts on any instance, newest first, as `review_history` answers them."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from densecorr.errors import AnnotationError
 from densecorr.records import Decision, LabelRecord
+from densecorr.review.masks import OBJECT
 from densecorr.review.protocol import spread_over_parts
 from densecorr.review.state import initial_state
 
@@ -21,7 +22,7 @@ def propose_points(
     Args:
         label: the label set.
         decisions: the reviewer's on it: no id that was ever used in them is used again.
-        parts: polygons (x, y, x, y, ...; full-image pixels) of each part.
+        parts: polygons (x, y, x, y, ...; full-image pixels) of each part; the object's mask is none.
         height: of the image, pixels.
         width: of the image, pixels.
 
@@ -29,7 +30,7 @@ def propose_points(
         AnnotationError: something that is no polygon.
     """
     try:
-        found = spread_over_parts(parts, height, width)
+        found = spread_over_parts({key: part for key, part in parts.items() if key != OBJECT}, height, width)
     except (TypeError, ValueError, AttributeError) as error:
         raise AnnotationError(
             "parts as {name: [[x, y, ...], ...]}", str(error), "Outline the part again."

@@ -23,20 +23,24 @@ def encode_array(array: Shaped[np.ndarray, "*shape"], kind: str) -> str:
 def describe_template(template: Template) -> dict[str, Any]:
     """The object `template` of docs/review-protocol.md."""
     parts, names = body_parts(template)
-    has_sides = template.mirror_residual <= _SYMMETRIC and bool(
-        (template.mirror != np.arange(len(template.V))).any()
-    )
     return {
         "template_id": template.template_id,
         "name": template.template_id,
         "vertices": encode_array(template.V, "<f4"),
         "faces": encode_array(template.F, "<i4"),
         "colors": encode_array(template_colors(template.V), "u1"),
-        "mirror": encode_array(template.mirror, "<i4") if has_sides else None,
+        "mirror": encode_array(template.mirror, "<i4") if has_sides(template) else None,
         "parts": None if parts is None else encode_array(parts, "u1"),
         "part_names": names,
         "diameter": template.diameter,
     }
+
+
+def has_sides(template: Template) -> bool:
+    """Whether the template is alike enough on both sides for its left-right partners to mean something."""
+    return template.mirror_residual <= _SYMMETRIC and bool(
+        (template.mirror != np.arange(len(template.V))).any()
+    )
 
 
 def body_parts(template: Template) -> tuple[UInt8[np.ndarray, " V"] | None, list[str]]:

@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annotation_ui.app import LOOPBACK, port_is_free
 from annotation_ui.desk_settings import VARIABLE, DeskSettings, read_settings, write_settings
 from densecorr.errors import SettingsError
 
@@ -22,16 +22,15 @@ if TYPE_CHECKING:
 FIRST_PORT = 5151
 
 
-def free_port(first: int = FIRST_PORT) -> int:
-    """The first free TCP port of 127.0.0.1 from `first` on.
+def free_port(first: int = FIRST_PORT, address: str = LOOPBACK) -> int:
+    """The first free TCP port of an address from `first` on.
 
     Raises:
-        SettingsError: none of a hundred is.
+        SettingsError: none of a hundred is, or the address is not this machine's.
     """
     for port in range(first, first + 100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
+        if port_is_free(address, port):
+            return port
     raise SettingsError(f"a free port from {first} on", "none of 100", "Name one with --port.")
 
 
@@ -60,8 +59,9 @@ def prepare_desk(
     Raises:
         SettingsError: several labels, a name that cannot be a reviewer's, an order that is none.
         ArtifactError: no template for the labels.
+        JournalError: the reviewer's journal is damaged, or cannot be read.
     """
-    from storage.journal import check_reviewer
+    from storage.journal import Journal, check_reviewer, journal_path
 
     check_reviewer(reviewer)
     if len(labels) > 1:
@@ -81,6 +81,7 @@ def prepare_desk(
         opinion=opinion,
     )
     share = read_order(store, dataset_id, reviewer, order) or selected_order(store, chosen)
+    Journal(journal_path(store, reviewer), check=True).close()
     return settings if share is None else replace(settings, order=share.instances, gold=share.gold)
 
 
@@ -129,6 +130,15 @@ def use_desk(settings: DeskSettings) -> None:
     write_settings(folder / "desk.json", settings)
     os.environ[VARIABLE] = str(folder / "desk.json")
     use_review_plugin(folder / "plugins")
+
+
+def no_login_warning(address: str, port: int, reviewer: str | None) -> str:
+    """What everyone can do who reaches an App on an address that is not a loop-back one."""
+    acts = "" if reviewer is None else f" and decide as {reviewer}"
+    return (
+        f"WARNING: the App listens on {address}:{port}, and FiftyOne has no login. Whoever reaches that port can look "
+        f"at the images and every other file you can read{acts}. See 'Over a network' in docs/review.md."
+    )
 
 
 def finish(store: "Store", dataset_id: str, reviewer: str) -> None:

@@ -1,5 +1,6 @@
 // What each action of the table of keys does.
 
+import { verdictOf } from "./queue.js";
 import { droppedRegion, mirrored, movedPoint, newPointId } from "./model.js";
 import { makePartActions } from "./parts_mode.js";
 import { clampPitch } from "./mesh_view.js";
@@ -16,7 +17,7 @@ export function makeActions(panel) {
   async function verdict(action, reason = "") {
     if (!session.do(action, { verdict: { action, reason } }, { reason })) return;
     const next = session.following();
-    if (next) await session.go(next);
+    if (next) await open(next);
     else panel.say("That was the last instance that is free. Q shows them all.");
   }
 
@@ -37,13 +38,22 @@ export function makeActions(panel) {
   }
 
   async function open(id) {
-    if (id) await session.go(id);
-    else panel.say("There is no other instance in this direction.");
+    if (!id) return panel.say("There is no other instance in this direction.");
+    await session.go(id);
+    if (verdictOf(session.entry) === "skip" && !session.record.readOnly) panel.say("You skipped this one before.");
+  }
+
+  // Of the desk's suggestions the vertex, of another reviewer's the whole point, or that it is gone.
+  function takeOver({ vertex, point: theirs }) {
+    if (theirs === null) return change("delete", { points: { [panel.selected]: null } });
+    const action = theirs === undefined || theirs.vertex !== point().vertex ? "assign" : "move";
+    return change(action, movedPoint(session.state, panel.selected, theirs ?? { vertex }));
   }
 
   const onImage = () => panel.cursor.pane === "image";
 
   const actions = {
+    open,
     accept: () => verdict("accept"),
     reject: () => verdict("reject"),
     skip: () => verdict("skip"),
@@ -56,10 +66,11 @@ export function makeActions(panel) {
     previous: () => open(session.neighbour(-1)),
     async queue() {
       parts.queue.hidden = !parts.queue.hidden;
-      if (parts.queue.hidden) return;
+      if (parts.queue.hidden) return panel.root.focus({ preventScroll: true });
       panel.drawQueue();
+      panel.queue.filter();
+      panel.queue.list.focus();
       await session.refreshQueue();
-      panel.status();
     },
     mirror() {
       const { mirror } = session.info.template;
@@ -115,7 +126,7 @@ export function makeActions(panel) {
       if (panel.partIndex !== null) return actions.propose();
       const suggestion = suggestions.of(panel.selected);
       if (!suggestion) return panel.say("There is no suggestion for the selected point. G asks for all points.");
-      change("assign", movedPoint(session.state, panel.selected, { vertex: suggestion.vertex }));
+      takeOver(suggestion);
       const next = suggestions.nextOfTour();
       panel.select(next ?? panel.selected);
     },
@@ -140,6 +151,10 @@ export function makeActions(panel) {
     togglePoints() {
       panel.image.pointsShown = !panel.image.pointsShown;
       panel.image.redraw();
+    },
+    others() {
+      const shown = panel.others.toggle();
+      panel.say(shown ? `${shown}'s points are the squares. Select one of yours; Enter takes theirs.` : panel.others.why());
     },
     heat() {
       panel.template.toggleHeat();

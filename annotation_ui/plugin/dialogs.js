@@ -71,10 +71,15 @@ export class Dialogs {
     });
   }
 
-  // The guideline is a page of ours with its own style: a frame keeps the two apart, and runs no scripts.
+  // The guideline is a page of ours with its own style: a frame keeps the two apart, and runs no scripts; it takes our colours.
   guide(html) {
-    const frame = el("iframe", { sandbox: "", title: "guideline", srcdoc: html, class: "dc-guide" });
-    this.show("guide", "Guideline", frame);
+    const ours = getComputedStyle(this.root);
+    const colors = ["text", "ground", "raised", "line"].map((name) => `--${name}: ${ours.getPropertyValue(`--${name}`)};`);
+    const page = `${html}<style>:root { ${colors.join(" ")} }</style>`;
+    const frame = el("iframe", { sandbox: "allow-same-origin", title: "guideline", srcdoc: page, class: "dc-guide" });
+    const pages = { ArrowDown: 0.1, ArrowUp: -0.1, PageDown: 0.9, PageUp: -0.9 };
+    const scroll = ({ key }) => frame.contentWindow.scrollBy(0, (pages[key] ?? 0) * frame.clientHeight);
+    this.show("guide", "Guideline", frame).addEventListener("keydown", scroll);
   }
 }
 

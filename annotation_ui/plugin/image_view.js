@@ -14,8 +14,8 @@ export class ImageView {
     Object.assign(this, { below, above, colors, onSelect, onHover, onMove, onAdd, onPolygon });
     this.ratio = Math.min(2, window.devicePixelRatio || 1);
     this.item = null;
-    this.scene = { state: null, selected: null, hovered: null, marks: new Map(), partColors: new Map(), proposed: [] };
-    this.place = { scale: 1, x: 0, y: 0 }; // screen = (pixel + 0.5 - crop corner) * scale + (x, y)
+    this.scene = { state: null, selected: null, hovered: null, marks: new Map(), theirs: new Map(), partColors: new Map(), proposed: [] };
+    this.place = this.fitted = { scale: 1, x: 0, y: 0 }; // screen = (pixel + 0.5 - crop corner) * scale + (x, y)
     this.tool = null;
     this.adding = false;
     this.drag = null;
@@ -24,7 +24,7 @@ export class ImageView {
     this.brightness = 1;
     this.pointsShown = true;
     this.redraw = oncePerFrame(() => this.draw());
-    this.observer = new ResizeObserver(() => this.fit());
+    this.observer = new ResizeObserver(() => (this.place === this.fitted ? this.fit() : this.redraw())); // a zoom stays
     this.observer.observe(above.parentElement);
     this.listen();
   }
@@ -58,7 +58,7 @@ export class ImageView {
     const { clientWidth: width, clientHeight: height } = this.above.parentElement;
     const [w, h] = this.cropSize();
     const scale = Math.min((width - 16) / w, (height - 16) / h);
-    this.place = { scale, x: (width - w * scale) / 2, y: (height - h * scale) / 2 };
+    this.place = this.fitted = { scale, x: (width - w * scale) / 2, y: (height - h * scale) / 2 };
     this.redraw();
   }
 
@@ -102,8 +102,9 @@ export class ImageView {
     context.clearRect(0, 0, above.width, above.height);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const { state, partColors } = this.scene;
-    for (const outline of item.silhouette) this.drawPolygon(context, outline, { dashes: [5, 4], stroke: "#fff" });
-    for (const [name, polygons] of Object.entries(state?.parts ?? {})) {
+    const { object: mask = item.silhouette, ...parts } = state?.parts ?? {}; // a corrected mask, see review/masks.py
+    for (const outline of mask) this.drawPolygon(context, outline, { dashes: [5, 4], stroke: "#fff" });
+    for (const [name, polygons] of Object.entries(parts)) {
       const stroke = partColors.get(name) ?? "#fff";
       for (const polygon of polygons) this.drawPolygon(context, polygon, { stroke, fill: stroke, alpha: 0.22 });
     }

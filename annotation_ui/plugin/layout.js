@@ -26,7 +26,7 @@ export function buildLayout(root, run) {
   const header = el(
     "header", { class: "dc-header" },
     icon("queue", "☰"), icon("previous", "‹"), icon("next", "›"),
-    part("title"), part("verdict", "span"),
+    part("title"), part("verdict", "span"), part("others", "button", { hidden: true, onclick: () => run("others") }),
     el("span", { class: "dc-space" }),
     part("status", "span", { role: "status", "aria-live": "polite" }),
     part("rate", "span"),

@@ -103,6 +103,13 @@ export class Timeline {
     };
   }
 
+  // Whether some acts that count were not made here; `ids` has the decision ids of those that were.
+  lacks(acts, ids) {
+    const entries = [...this.done, ...this.undone.map(({ entry }) => entry)];
+    const known = new Set(entries.map(({ key }) => ids.get(key) ?? key));
+    return acts.some((act) => act.action !== "undo" && !act.undone && !known.has(act.decision_id));
+  }
+
   // The last verdict on each point, for the marks beside the points.
   marks() {
     const marks = new Map();

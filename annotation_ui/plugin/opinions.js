@@ -51,8 +51,8 @@ export class Similarity {
 }
 
 export class Suggestions {
-  constructor(session, changed) {
-    Object.assign(this, { session, changed });
+  constructor(session, others, changed) {
+    Object.assign(this, { session, others, changed });
     this.reset();
   }
 
@@ -67,7 +67,10 @@ export class Suggestions {
     this.found.delete(id);
   }
 
+  // What another reviewer made of it comes first, while that is shown.
   of(id) {
+    const theirs = this.others.suggestion(id);
+    if (theirs) return theirs;
     const suggestion = this.found.get(id) ?? null;
     const point = this.session.state?.points.get(id);
     return suggestion && point && suggestion.vertex !== point.vertex ? suggestion : null;

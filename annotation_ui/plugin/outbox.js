@@ -7,15 +7,21 @@ const SLOW_MS = 3000;
 const RETRY_MS = [1000, 2000, 4000, 8000, 15000];
 const KEPT = new Set(["unreachable", "storage", "database", "version"]); // may succeed later; all else is refused for good
 
+// Over plain HTTP from another machine (`--address`) a browser has neither locks nor `crypto.randomUUID`. Without locks a
+// tab takes over what all others left, those still there too: an act that comes twice is stored once, by its key.
+const LOCKS = navigator.locks ?? { request: (key, options, task) => task?.({}) };
+const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
 export class Outbox {
   constructor({ call, space, onStored, onRefused, onChange }) {
     Object.assign(this, { call, onStored, onRefused, onChange });
     this.prefix = `densecorr-review:${space}:`;
-    this.storageKey = this.prefix + crypto.randomUUID();
+    this.storageKey = this.prefix + newKey();
     // {key, act, unsure, since}: unsure when a try got no answer, so that it may have been stored; since: the
     // newest decision known when it was made (ids sort by time).
     this.items = [];
     this.latest = "";
+    this.added = 0; // acts so far, for those who must know whether there was one meanwhile
     this.ids = new Map(); // key -> decision_id
     this.error = null;
     this.failures = 0;
@@ -26,9 +32,9 @@ export class Outbox {
   // Take over what tabs that are gone left behind. Each tab holds a lock named like its storage key for life.
   async start() {
     const hold = new Promise((resolve) => (this.leave = resolve));
-    navigator.locks.request(this.storageKey, () => hold);
+    LOCKS.request(this.storageKey, () => hold);
     for (const key of Object.keys(localStorage).filter((name) => name.startsWith(this.prefix)).sort()) {
-      await navigator.locks.request(key, { ifAvailable: true }, (lock) => {
+      await LOCKS.request(key, { ifAvailable: true }, (lock) => {
         if (lock === null) return;
         this.items.push(...JSON.parse(localStorage.getItem(key)).map((item) => ({ ...item, unsure: true })));
         localStorage.removeItem(key);
@@ -39,7 +45,8 @@ export class Outbox {
   }
 
   add(act) {
-    const key = crypto.randomUUID();
+    const key = newKey();
+    this.added += 1;
     this.items.push({ key, act, unsure: false, since: this.latest });
     this.save();
     this.pump();
@@ -49,6 +56,10 @@ export class Outbox {
   // Resolves when nothing waits, or when sending failed.
   idle() {
     return this.sending ?? Promise.resolve();
+  }
+
+  waits(instanceId) {
+    return this.items.some(({ act }) => act.instance_id === instanceId);
   }
 
   pump() {

@@ -5,13 +5,15 @@ import { Cursor } from "./cursor.js";
 import { Dialogs } from "./dialogs.js";
 import { el } from "./dom.js";
 import { ImageView } from "./image_view.js";
-import { actionOf } from "./keys.js";
+import { actionOf, titleOf } from "./keys.js";
 import { buildLayout, showMessage, showProgress, showStatus } from "./layout.js";
 import { makeMesh } from "./mesh.js";
 import { Similarity, Suggestions } from "./opinions.js";
 import { partColor, partNames } from "./parts.js";
+import { Others } from "./others.js";
 import { makeCall } from "./protocol.js";
-import { drawQueue, SIGNS, verdictOf } from "./queue_view.js";
+import { isDecided, verdictOf } from "./queue.js";
+import { QueueView, SIGNS } from "./queue_view.js";
 import { markersOf, showPoint } from "./selection.js";
 import { Session } from "./session.js";
 import { TemplatePane } from "./template_pane.js";
@@ -34,7 +36,12 @@ class Panel {
     this.selected = this.hovered = null;
     this.partIndex = null; // of the part being annotated; null outside the parts mode
     this.similarity = new Similarity(this.session, (heat, note) => this.showHeat(heat, note));
-    this.suggestions = new Suggestions(this.session, () => this.refresh());
+    this.others = new Others(this.session, () => this.changed());
+    this.suggestions = new Suggestions(this.session, this.others, () => this.refresh());
+    this.queue = new QueueView(this.parts.queue, {
+      onOpen: (id) => this.actions.open(id).catch((error) => this.failed(error)),
+      onLeave: () => this.root.focus({ preventScroll: true }),
+    });
     this.cursor = new Cursor(this);
     this.actions = makeActions(this);
     this.root.addEventListener("keydown", (event) => this.key(event));
@@ -47,11 +54,13 @@ class Panel {
   async start() {
     try {
       await this.session.open();
+      if (this.session.closed) return; // the tab was left meanwhile
       const { template } = this.session.info;
       this.mesh = makeMesh(template);
       this.names = partNames(template);
       this.makeViews(template);
-      await this.session.go(this.session.following(null) ?? this.session.queue[0]?.instance_id ?? noInstances());
+      await this.session.go(this.session.following(null) ?? this.session.queue.entries[0]?.instance_id ?? noInstances());
+      if (this.session.closed) return;
       window.densecorrReview.ready = true;
       this.takeFocus();
     } catch (error) {
@@ -71,7 +80,7 @@ class Panel {
     });
     this.template = new TemplatePane({
       main, strip, template, mesh: this.mesh,
-      onVertex: (vertex) => this.actions.assign(vertex),
+      onVertex: (vertex) => this.session.state && this.actions.assign(vertex),
       onHover: (vertex) => {
         this.underPointer = vertex;
         this.markers();
@@ -81,7 +90,8 @@ class Panel {
   }
 
   run(action, event) {
-    if (!this.image && !["help", "guide"].includes(action)) return;
+    const always = ["help", "guide", ...(this.image ? ["queue", "next", "previous"] : [])];
+    if (!this.session.state && !always.includes(action)) return; // the first instance is on its way
     Promise.resolve(this.actions[action](event)).catch((error) => this.failed(error));
   }
 
@@ -131,7 +141,7 @@ class Panel {
 
   status() {
     const { session, parts } = this;
-    if (session.progress) showProgress(parts, session.progress, session.info.reviewer);
+    if (session.queue) showProgress(parts, session.queue.progress, session.info.reviewer);
     if (session.outbox) {
       showStatus(parts, session.outbox);
       const { error, items } = session.outbox;
@@ -143,6 +153,12 @@ class Panel {
     parts.verdict.textContent = verdict ? `${SIGNS[verdict]} ${verdict.replace("_", " ")}` : "";
     parts.verdict.className = `dc-verdict ${verdict ? `dc-${verdict}` : ""}`;
     parts.verdict.title = session.state?.verdict?.reason ?? "";
+    if (session.item) this.others.ask();
+    const line = session.item ? this.others.line() : "";
+    parts.others.hidden = !line;
+    parts.others.textContent = line;
+    parts.others.title = session.entry && isDecided(session.entry) ? `${line}; ${titleOf("others")}` : "what they decided is shown once you did";
+    parts.others.classList.toggle("dc-on", this.others.at >= 0);
   }
 
   failed(error) {
@@ -165,8 +181,7 @@ class Panel {
 
   drawQueue() {
     const { queue, item } = this.session;
-    const onOpen = (id) => this.session.go(id).catch((error) => this.failed(error));
-    drawQueue(this.parts.queue, { queue, current: item?.instance_id, onOpen });
+    if (queue) this.queue.draw(queue.entries, item?.instance_id);
   }
 
   select(id, { turn = true } = {}) {
@@ -188,7 +203,8 @@ class Panel {
     const { session, selected, hovered } = this;
     if (!session.state) return;
     const marks = session.record.timeline.marks();
-    this.image.setScene({ state: session.state, selected, hovered, marks, partColors: this.partColors });
+    const theirs = this.others.points();
+    this.image.setScene({ state: session.state, selected, hovered, marks, theirs, partColors: this.partColors });
     this.markers();
     this.similarity.ask(hovered ?? selected);
     showPoint(this, marks);
@@ -196,7 +212,7 @@ class Panel {
   }
 
   markers() {
-    this.template.setMarkers(markersOf(this));
+    if (this.session.state) this.template.setMarkers(markersOf(this));
   }
 
   showHeat(heat, note) {

@@ -19,7 +19,8 @@ export function nearestPoint(view, x, y, reach) {
 }
 
 export function drawPoints(context, view) {
-  const { state, selected, hovered, marks } = view.scene;
+  const { state, selected, hovered, marks, theirs } = view.scene;
+  for (const [id, point] of theirs) drawTheirs(context, view, state.points.get(id), point);
   const small = state.points.size > 400 ? 0.6 : 1;
   for (const [id, point] of state.points) {
     if (id !== selected && id !== hovered) drawPoint(context, view, id, point, RADIUS * small, marks.get(id));
@@ -61,6 +62,31 @@ function drawPoint(context, view, id, point, radius, mark) {
   }
   const sign = point.vertex < 0 ? "?" : { accept: "✓", unsure: "?", skip: "–" }[mark];
   if (sign) label(context, sign, x + radius + 1, y - radius);
+}
+
+// Another reviewer's: a square in the colour of its vertex, tied to one's own; a cross over what they deleted.
+function drawTheirs(context, view, mine, point) {
+  const side = 8;
+  const at = point ?? mine;
+  const [x, y] = view.toScreen(at.x, at.y);
+  const v = 3 * (point?.vertex ?? -1);
+  const color = v < 0 ? "#bbb" : `rgb(${view.colors[v]}, ${view.colors[v + 1]}, ${view.colors[v + 2]})`;
+  context.beginPath();
+  if (mine) {
+    context.moveTo(...view.toScreen(mine.x, mine.y));
+    context.lineTo(x, y);
+  }
+  if (point) context.rect(x - side - 3, y - side - 3, 2 * side + 6, 2 * side + 6);
+  else {
+    for (const sign of [1, -1]) {
+      context.moveTo(x - 2 * side, y - sign * 2 * side);
+      context.lineTo(x + 2 * side, y + sign * 2 * side);
+    }
+  }
+  for (const [stroke, width] of [["rgba(0, 0, 0, 0.8)", 6], [color, 3.5]]) {
+    Object.assign(context, { strokeStyle: stroke, lineWidth: width });
+    context.stroke();
+  }
 }
 
 function ring(context, x, y, radius, style) {

@@ -1,38 +1,101 @@
-// The queue: every instance with its verdict and who holds it, most informative first.
+// The queue: every instance with its verdict, who else decided it and who holds it, most informative first.
+// Only the rows in sight are in the page, so that ten thousand scroll like ten.
 
-import { el, replaceChildren } from "./dom.js";
+import { el, oncePerFrame } from "./dom.js";
+import { isDecided, verdictOf } from "./queue.js";
 
 export const SIGNS = { accept: "✓", reject: "✗", unsure: "?", skip: "–", not_visible: "∅" };
-const ROWS = 400; // as many as are made at once; the list is a window around the present instance
+const ROW = 25; // pixels; panel.css has the same
+const SPARE = 8; // rows drawn above and below those in sight
 
-export function verdictOf(entry) {
-  return typeof entry.verdict === "string" ? entry.verdict : (entry.verdict?.action ?? null);
-}
+export class QueueView {
+  constructor(place, { onOpen, onLeave }) {
+    Object.assign(this, { place, onOpen, onLeave, queue: [], shown: [], current: null, at: 0 });
+    const filter = () => this.filter();
+    this.text = el("input", { type: "search", placeholder: "find", "aria-label": "find in the queue", oninput: filter });
+    this.open = el("input", { type: "checkbox", onchange: filter });
+    this.count = el("span", { class: "dc-queue-count", "data-testid": "queue-count" });
+    this.rows = el("div", { class: "dc-queue-rows" });
+    const labels = { role: "listbox", "aria-label": "instances", "data-testid": "queue-list" };
+    this.list = el("div", { class: "dc-queue-list", tabindex: 0, ...labels, onscroll: oncePerFrame(() => this.drawRows()) }, this.rows);
+    this.list.addEventListener("keydown", (event) => this.key(event));
+    const undecided = el("label", { title: "only what you have not decided" }, this.open, "open");
+    place.replaceChildren(el("div", { class: "dc-queue-head" }, this.text, undecided, this.count), this.list);
+  }
 
-export function drawQueue(list, { queue, current, onOpen }) {
-  const at = Math.max(0, queue.findIndex((entry) => entry.instance_id === current));
-  const start = Math.max(0, Math.min(at - ROWS / 2, queue.length - ROWS));
-  const rows = queue.slice(start, start + ROWS).map((entry) => row(entry, entry.instance_id === current, onOpen));
-  const hidden = queue.length - rows.length;
-  const note = hidden > 0 ? [el("div", { class: "dc-queue-note" }, `${hidden} more`)] : [];
-  replaceChildren(list, ...rows, ...note);
-  list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
-}
+  draw(queue, current) {
+    const moved = queue !== this.queue || current !== this.current;
+    Object.assign(this, { queue, current });
+    if (moved) this.filter();
+    else this.drawRows();
+  }
 
-function row(entry, isCurrent, onOpen) {
-  const verdict = verdictOf(entry);
-  const held = entry.leased_by && !entry.mine ? `held by ${entry.leased_by}` : "";
-  return el(
-    "button",
-    {
-      class: `dc-queue-row ${verdict ? `dc-${verdict}` : ""}`,
-      "aria-current": isCurrent ? "true" : null,
-      "data-testid": "queue-row",
-      title: held ? `${entry.instance_id}, ${held}` : entry.instance_id,
-      onclick: () => onOpen(entry.instance_id),
-    },
-    el("span", { class: "dc-sign" }, SIGNS[verdict] ?? "·"),
-    el("span", { class: "dc-queue-name" }, `${entry.category} ${entry.instance_id}`),
-    el("span", { class: "dc-queue-held" }, held),
-  );
+  // Shown again, or filtered: the present instance is to be in sight.
+  filter() {
+    const text = this.text.value.trim().toLowerCase();
+    const fits = (entry) => !text || `${entry.category} ${entry.instance_id}`.toLowerCase().includes(text);
+    const wanted = (entry) => fits(entry) && !(this.open.checked && isDecided(entry));
+    this.shown = text || this.open.checked ? this.queue.filter(wanted) : this.queue;
+    this.count.textContent = this.shown === this.queue ? `${this.queue.length}` : `${this.shown.length} of ${this.queue.length}`;
+    this.rows.style.height = `${this.shown.length * ROW}px`;
+    this.at = Math.max(0, this.shown.findIndex((entry) => entry.instance_id === this.current));
+    this.reveal();
+  }
+
+  reveal() {
+    const { scrollTop, clientHeight } = this.list;
+    const top = this.at * ROW;
+    if (top < scrollTop || top + ROW > scrollTop + clientHeight) this.list.scrollTop = top - (clientHeight - ROW) / 2;
+    this.drawRows();
+  }
+
+  drawRows() {
+    const { scrollTop, clientHeight } = this.list;
+    const first = Math.max(0, Math.floor(scrollTop / ROW) - SPARE);
+    const last = Math.ceil((scrollTop + clientHeight) / ROW) + SPARE;
+    this.rows.replaceChildren(...this.shown.slice(first, last).map((entry, i) => this.row(entry, first + i)));
+  }
+
+  row(entry, at) {
+    const verdict = verdictOf(entry);
+    const held = entry.leased_by && !entry.mine ? `held by ${entry.leased_by}` : "";
+    const others = (entry.others ?? []).map(({ reviewer, verdict: theirs }) => `${reviewer} ${SIGNS[theirs?.action] ?? "•"}`);
+    const blind = entry.others?.length && !isDecided(entry) ? "what they decided is shown once you did" : "";
+    return el(
+      "div",
+      {
+        class: `dc-queue-row ${verdict ? `dc-${verdict}` : ""} ${at === this.at ? "dc-at" : ""}`,
+        style: `top: ${at * ROW}px`,
+        role: "option",
+        "aria-current": entry.instance_id === this.current ? "true" : null,
+        "aria-selected": at === this.at ? "true" : "false",
+        "aria-posinset": at + 1,
+        "aria-setsize": this.shown.length,
+        "data-testid": "queue-row",
+        title: [entry.instance_id, held, ...others, blind].filter(Boolean).join(", "),
+        onclick: () => this.onOpen(entry.instance_id),
+      },
+      el("span", { class: "dc-sign" }, SIGNS[verdict] ?? "·"),
+      el("span", { class: "dc-queue-name" }, `${entry.category} ${entry.instance_id}`),
+      el("span", { class: "dc-queue-others" }, others.join(" ")),
+      el("span", { class: "dc-queue-held" }, held),
+    );
+  }
+
+  // Arrows go through the list and Enter opens; any other key is the panel's again.
+  key(event) {
+    const page = Math.max(1, Math.floor(this.list.clientHeight / ROW) - 1);
+    const end = this.shown.length;
+    const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -end, End: end }[event.key];
+    if (event.key === "Enter" && this.shown[this.at]) this.onOpen(this.shown[this.at].instance_id);
+    else if (step) {
+      this.at = Math.max(0, Math.min(end - 1, this.at + step));
+      this.reveal();
+    } else {
+      if (!["Tab", "Shift", "Control", "Alt"].includes(event.key)) this.onLeave();
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
 }

@@ -14,7 +14,7 @@ export function markersOf({ session, selected, hovered, suggestions, underPointe
     for (const { vertex } of partPoints(session.state, names[partIndex])) markers.push({ vertex, kind: "hover" });
   }
   const suggestion = suggestions.of(selected);
-  if (suggestion) markers.push({ vertex: suggestion.vertex, kind: "suggestion" });
+  if (suggestion?.vertex >= 0) markers.push({ vertex: suggestion.vertex, kind: "suggestion" });
   if (underPointer >= 0 && selected !== null) markers.push({ vertex: underPointer, kind: "hover" });
   for (const id of new Set([selected, hovered])) {
     if (points.has(id)) markers.push({ vertex: points.get(id).vertex, kind: "point" });
@@ -34,8 +34,10 @@ export function showPoint({ session, selected, hovered, suggestions, parts }, ma
 function showSuggestion(box, suggestion) {
   box.hidden = !suggestion;
   if (!suggestion) return;
-  const { why, vertex, confidence } = suggestion;
-  const text = `Suggested by ${SOURCES[why] ?? why}: vertex ${vertex} (${Math.round(100 * confidence)} %)`;
+  const { why, vertex, confidence, point } = suggestion;
+  const sure = confidence === undefined ? "" : ` (${Math.round(100 * confidence)} %)`;
+  const what = point === null ? "deleted" : vertex < 0 ? "no vertex" : `vertex ${vertex}${sure}`;
+  const text = `${point === undefined ? "Suggested by " : ""}${SOURCES[why] ?? why}: ${what}`;
   box.replaceChildren(text, el("kbd", {}, keyOf("takeSuggestion")));
 }
 

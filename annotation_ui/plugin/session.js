@@ -5,16 +5,18 @@ import { decodeInstance, decodeTemplate } from "./codec.js";
 import { applyPatch, makeAct, startState, Timeline } from "./model.js";
 import { Outbox } from "./outbox.js";
 import { checkVersion, VERSION } from "./protocol.js";
-import { verdictOf } from "./queue_view.js";
+import { Queue } from "./queue.js";
 
 const MAX_IDLE_S = 120; // a pause longer than this was not spent on the act
 const KEPT = 60; // instances whose acts can be undone without asking the desk
+const NEWS_MS = 15000; // between looks at what others did
 
 export class Session {
   constructor(call, ui) {
     Object.assign(this, { call, ui, records: new Map(), ready: new Map(), trail: [], record: null });
     this.times = { acts: [], nexts: [] }; // milliseconds, for the tests and the benchmark
     this.began = new Map();
+    this.behind = new Set(); // instances to be fetched again once their acts are stored
     this.ticket = 0;
   }
 
@@ -22,8 +24,7 @@ export class Session {
     const info = await this.call("review_open", { version: VERSION });
     checkVersion(info);
     this.info = { ...info, template: decodeTemplate(info.template) };
-    this.queue = info.queue;
-    this.progress = info.progress;
+    this.queue = new Queue(info);
     this.outbox = new Outbox({
       call: this.call,
       space: `${info.dataset.id}:${info.reviewer}`,
@@ -34,6 +35,8 @@ export class Session {
     const { acts } = await this.call("review_history", { limit: 1 });
     if (acts.length) this.outbox.remember(acts[0].decision_id);
     await this.outbox.start(); // first what an earlier tab could not store: it is part of what is fetched next
+    if (this.closed) return this.outbox.close();
+    this.news = setInterval(() => document.hidden || this.refreshQueue().catch(() => {}), NEWS_MS); // acts tell of trouble
   }
 
   get item() {
@@ -42,6 +45,10 @@ export class Session {
 
   get state() {
     return this.record?.state ?? null;
+  }
+
+  get entry() {
+    return this.item && this.queue.of(this.item.instance_id);
   }
 
   async fetch(id, lease) {
@@ -56,21 +63,18 @@ export class Session {
     this.ready.set(id, loading);
   }
 
-  // The next entry that is undecided and free, after the present one; then from the start.
   following(id = this.item?.instance_id) {
-    const at = this.queue.findIndex((entry) => entry.instance_id === id);
-    const rest = [...this.queue.slice(at + 1), ...this.queue.slice(0, Math.max(0, at))];
-    return rest.find((entry) => !verdictOf(entry) && (entry.mine || !entry.leased_by))?.instance_id ?? null;
+    return this.queue.following(id);
   }
 
   neighbour(step) {
-    const at = this.queue.findIndex((entry) => entry.instance_id === this.item?.instance_id);
-    return this.queue[at + step]?.instance_id ?? null;
+    return this.queue.neighbour(this.item?.instance_id, step);
   }
 
   async go(id) {
     const began = performance.now();
     const ticket = ++this.ticket;
+    this.wanted = id;
     const leaving = this.record;
     let record = this.records.get(id);
     const early = this.ready.get(id);
@@ -79,7 +83,7 @@ export class Session {
       record = await (early ?? this.fetch(id, true));
       this.ready.delete(id);
     }
-    if (ticket !== this.ticket) return; // the user went elsewhere meanwhile
+    if (ticket !== this.ticket) return this.release(record); // the user went elsewhere meanwhile
     const fresh = !early && !this.records.has(id);
     this.keep(id, record);
     this.record = record;
@@ -106,7 +110,13 @@ export class Session {
   leave(record) {
     const id = record.item.instance_id;
     if (record.acted && this.trail.at(-1) !== id) this.trail.push(id);
-    if (!record.readOnly) this.outbox.idle().then(() => this.call("review_release", { instance_id: id })).catch(() => {});
+    this.release(record);
+  }
+
+  // Unless it is shown again by then.
+  release({ item: { instance_id }, readOnly }) {
+    const give = () => this.wanted === instance_id || this.call("review_release", { instance_id });
+    if (!readOnly) this.outbox.idle().then(give).catch(() => {});
   }
 
   // What was preloaded is shown at once; that it is ours, and still as it was, is asked for meanwhile.
@@ -114,12 +124,11 @@ export class Session {
     const id = record.item.instance_id;
     try {
       const now = await this.call("review_instance", { instance_id: id, lease: true });
-      const { done, undone } = record.timeline;
-      const entries = [...done, ...undone.map(({ entry }) => entry)];
-      const known = new Set(entries.map(({ key }) => this.outbox.ids.get(key) ?? key));
-      const news = now.acts.some((act) => act.action !== "undo" && !act.undone && !known.has(act.decision_id));
+      await this.outbox.idle(); // an act on its way is no news
+      const news = record.timeline.lacks(now.acts, this.outbox.ids);
       if (news || now.revision !== record.item.revision) await this.reload(id);
       else this.adoptLease(record, now.lease, true);
+      if (this.wanted !== id) this.release(record);
     } catch (error) {
       if (error.kind === "lease") record.readOnly = true;
       if (this.record === record) this.ui.failed(error);
@@ -133,13 +142,26 @@ export class Session {
     if (record.readOnly && record === this.record) this.ui.say(`${lease.reviewer} holds this instance. You can look; N goes on.`);
   }
 
+  // Draw the instance as it is stored. What is done here meanwhile must be part of it: else it is fetched again.
   async reload(id) {
-    const record = await this.fetch(id, true);
-    const old = this.records.get(id);
+    for (;;) {
+      await this.outbox.idle();
+      if (this.outbox.waits(id)) return void this.behind.add(id); // it cannot be stored now
+      this.behind.delete(id);
+      if (this.item?.instance_id !== id) return void this.records.delete(id); // fetched when it is shown again
+      const { added } = this.outbox;
+      const record = await this.fetch(id, true);
+      if (this.item?.instance_id !== id) this.release(record);
+      else if (this.outbox.added === added) return this.replace(id, record);
+    }
+  }
+
+  replace(id, record) {
+    const old = this.records.get(id); // none after a refusal: what was undone may not have been stored
     if (old && old.item.revision === record.item.revision) record.timeline.undone = old.timeline.undone;
-    record.acted = old?.acted ?? false;
+    record.acted = this.record.acted;
     this.records.set(id, record);
-    if (this.item?.instance_id !== id) return;
+    this.queue.setVerdict(id, record.state.verdict);
     this.record = record;
     this.adoptLease(record, record.item.lease, true);
     this.ui.shown({ same: true });
@@ -174,6 +196,7 @@ export class Session {
     this.lastAct = began;
     record.acted = true;
     record.state = applyPatch(record.state, act.after);
+    if ("verdict" in act.after) this.queue.setVerdict(instance_id, act.after.verdict);
     const key = this.outbox.add({
       reviewer: this.info.reviewer,
       dataset: this.info.dataset.id,
@@ -211,19 +234,21 @@ export class Session {
     step.commit(key);
     this.ui.changed();
     if (step.entry.act) return;
-    await this.outbox.idle(); // an act of an earlier session: only the desk knows what it changed
-    if (!this.outbox.items.length) await this.reload(record.item.instance_id);
+    await this.reload(record.item.instance_id); // an act of an earlier session: only the desk knows what it changed
   }
 
   stored(item, answer) {
     const mark = this.began.get(item.key);
     if (mark) mark.stored_ms = performance.now() - mark.began;
     this.began.delete(item.key);
-    if (answer.progress) this.progress = answer.progress;
-    const entry = this.queue.find(({ instance_id }) => instance_id === item.act.instance_id);
-    if (entry && "verdict" in answer) entry.verdict = answer.verdict;
-    const record = this.records.get(item.act.instance_id);
+    if (answer.progress) this.queue.progress = answer.progress;
+    const id = item.act.instance_id;
+    const entry = this.queue.of(id);
+    const { verdict, others = entry?.others } = answer;
+    if (entry && "verdict" in answer && !this.outbox.waits(id)) Object.assign(entry, { verdict, others });
+    const record = this.records.get(id);
     if (record && answer.lease) record.item.lease = answer.lease;
+    if (this.behind.delete(id)) this.reload(id).catch((error) => this.ui.failed(error));
     if (answer.error) this.ui.failed(answer.error);
     else this.ui.hideMessage("database");
   }
@@ -232,15 +257,21 @@ export class Session {
     this.ui.failed(error);
     const id = item.act.instance_id;
     this.records.delete(id);
+    this.queue.serial = null; // its verdict may have been counted already: ask for all
+    this.refreshQueue().catch(() => {});
     if (this.item?.instance_id === id) this.reload(id).catch((again) => this.ui.failed(again));
   }
 
   async refreshQueue() {
-    const { queue, progress } = await this.call("review_queue");
-    Object.assign(this, { queue, progress });
+    await this.queue.refresh(this.call, this.outbox);
+    this.ui.status();
   }
 
   close() {
+    this.closed = true;
+    this.ticket += 1; // an instance on its way is given back
+    this.wanted = null;
+    clearInterval(this.news);
     this.outbox?.close();
     const id = this.item?.instance_id;
     if (id && !this.record.readOnly) this.call("review_release", { instance_id: id }, { keepalive: true }).catch(() => {});
