@@ -1,14 +1,17 @@
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
+from socket import AF_INET
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
-from annotation_ui.app import check_address, check_loopback, open_app
+from annotation_ui.app import check_address, check_sockets, is_loopback, open_app
 from densecorr.errors import DependencyError, SettingsError
 
 
@@ -19,15 +22,16 @@ def port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.7", "::", "example.org"])
-def test_an_address_others_could_reach_is_refused(address: str, port: int) -> None:
-    with pytest.raises(SettingsError, match=f"ssh -L {port}"):
+@pytest.mark.parametrize("address", ["203.0.113.7", "::1", "example.org", ""])
+def test_an_address_that_is_not_this_machines_is_refused(address: str, port: int) -> None:
+    with pytest.raises(SettingsError, match="--address"):
         check_address(address, port)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "localhost"])
-def test_a_loop_back_address_is_fine(address: str, port: int) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "localhost", "0.0.0.0"])
+def test_an_address_of_this_machine_is_fine(address: str, port: int) -> None:
     check_address(address, port)
+    assert is_loopback(address) == (address != "0.0.0.0")
 
 
 def test_a_port_in_use_is_refused_before_fiftyone_starts() -> None:
@@ -47,10 +51,10 @@ def test_the_sockets_of_the_children_are_looked_at(host: str, is_private: bool) 
         assert child.stdout is not None
         port = int(child.stdout.readline())
         if is_private:
-            check_loopback(port)
+            check_sockets(port)
         else:
             with pytest.raises(DependencyError, match=r"0\.0\.0\.0"):
-                check_loopback(port)
+                check_sockets(port)
         child.communicate()
 
 
@@ -62,19 +66,42 @@ def test_importing_the_package_does_not_import_fiftyone() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.fixture
+def own_address() -> str:
+    """An address by which other machines could reach this one."""
+    named = {
+        link.address for links in psutil.net_if_addrs().values() for link in links if link.family == AF_INET
+    }
+    others = sorted(address for address in named if not is_loopback(address))
+    if not others:
+        pytest.skip("this machine has no address but loop-back ones")
+    return others[0]
+
+
 @pytest.mark.mongo
-def test_the_app_answers_on_this_machine_only(fiftyone: Any, port: int, tmp_path: Path) -> None:
+def test_the_app_answers_where_it_was_told_to_and_nowhere_else(
+    fiftyone: Any, port: int, own_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from densecorr.images import write_png
 
+    def answers(address: str) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{address}:{port}/datasets/opened", timeout=30) as answer:
+                return answer.status == 200
+        except urllib.error.URLError:
+            return False
+
+    monkeypatch.setattr(fiftyone.config, "default_app_address", "0.0.0.0")  # no flag, so it must not count
+    monkeypatch.setenv("FIFTYONE_DEFAULT_APP_ADDRESS", "0.0.0.0")
     write_png(tmp_path / "a.png", np.zeros((4, 4, 3), dtype=np.uint8))
     fiftyone.Dataset("opened").add_sample(fiftyone.Sample(filepath=str(tmp_path / "a.png")))
-    session = open_app("opened", port, wait=False)
-    try:
-        check_loopback(port)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/datasets/opened", timeout=30) as answer:
-            assert answer.status == 200
-    finally:
-        session.close()
+    for address, reached in (("127.0.0.1", [True, False]), (own_address, [False, True])):
+        session = open_app("opened", port, address, wait=False)
+        try:
+            check_sockets(port, address)
+            assert [answers("127.0.0.1"), answers(own_address)] == reached
+        finally:
+            session.close()
 
 
 @pytest.mark.mongo

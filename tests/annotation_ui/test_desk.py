@@ -20,6 +20,7 @@ from annotation_ui.desk_process import OPERATORS
 from annotation_ui.desk_settings import DeskSettings, read_settings, write_settings
 from annotation_ui.desk_template import body_parts
 from densecorr.errors import AnnotationError, ArtifactError, SettingsError
+from densecorr.review.masks import OBJECT
 from densecorr.templates import load_catalog_mesh, read_template
 from storage.artifacts import Recipe, Store
 from storage.decisions import read_decisions
@@ -41,14 +42,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_every_answer_is_plain_json(desk: Desk) -> None:
     opened = desk.review_open(1)
-    answers = [opened, desk.review_instance("i/0", lease=True), accept(desk, "i/0"), desk.review_guide()]
+    answers = [
+        opened,
+        desk.review_instance("i/0", lease=True),
+        accept(desk, "i/0"),
+        desk.review_guide(),
+        desk.review_others("i/0"),
+    ]
     answers += [desk.review_suggest("i/0", None), desk.review_history(5), desk.review_queue()]
     answers += [desk.review_similarity("i/0", 30.0, 30.0, 3), desk.review_release("i/0")]
     for answer in answers:
         json.dumps(answer, allow_nan=False)
     assert set(opened) == {
         *("version", "reviewer", "dataset", "template"),
-        *("queue", "progress", "reasons", "gold"),
+        *("serial", "queue", "progress", "reasons", "gold"),
     }
     assert [entry["instance_id"] for entry in opened["queue"]] == [f"i/{i}" for i in range(5)]
 
@@ -71,6 +78,7 @@ def test_the_bodys_parts_are_on_their_sides() -> None:
     assert parts is not None
     middle = {name: V[parts == index].mean(axis=0) for index, name in enumerate(names)}
     assert len(names) == 14
+    assert OBJECT not in names  # the name of the whole object's mask
     assert all((x > 0.05) == name.startswith("left") for name, (x, _, _) in middle.items())
     assert middle["head"][1] > middle["torso"][1] > middle["left thigh"][1] > middle["left foot"][1]
 

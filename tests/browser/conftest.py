@@ -25,6 +25,11 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+def told(said: Any) -> str:
+    """A console message and the address that it is about."""
+    return f"{said.text} ({said.location['url']})"
+
+
 @pytest.fixture
 def complaints() -> list[str]:
     """What the pages reported; a test that provokes network errors empties it."""
@@ -41,7 +46,7 @@ def new_page(browser: Any, complaints: list[str]) -> Iterator[Callable[..., Any]
             context = browser.new_context(viewport={"width": width, "height": height})
             contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda said: said.type in ("error", "warning") and complaints.append(said.text))
+        page.on("console", lambda said: said.type in ("error", "warning") and complaints.append(told(said)))
         page.on("pageerror", lambda error: complaints.append(f"{error.message}\n{error.stack}"))
         return page
 

@@ -31,6 +31,9 @@ class FakeDesk:
         self.instances = [f"instance-{i:02d}" for i in range(n_instances)]
         self.acts: list[dict[str, Any]] = []
         self.leases: dict[str, str] = {}
+        self.holds: dict[str, float] = {}  # seconds until a call is looked at, by operator
+        self.delays: dict[str, float] = {}  # and until its answer leaves
+        self.others: dict[str, list[dict[str, Any]]] = {}  # what other reviewers decided, by instance
         self.errors: dict[str, dict[str, str]] = {}
         self.down = self.lost = False
         self.version = 1
@@ -58,7 +61,7 @@ class FakeDesk:
             **self.review_queue(),
         }
 
-    def review_queue(self) -> dict[str, Any]:
+    def review_queue(self, since: int | None = None) -> dict[str, Any]:
         queue = [
             {
                 "instance_id": key,
@@ -68,15 +71,30 @@ class FakeDesk:
                 "rank": rank,
                 "leased_by": self.leases.get(key),
                 "mine": self.leases.get(key) == "ann",
+                "others": self.told(key),
             }
             for rank, key in enumerate(self.instances)
         ]
-        return {"queue": queue, "progress": self.progress()}
+        return {"serial": (since or 0) + 1, "queue": queue, "progress": self.progress()}
+
+    def decided(self, key: str) -> bool:
+        return (self.replay(key)["verdict"] or {"action": "skip"})["action"] != "skip"
+
+    def told(self, key: str) -> list[dict[str, Any]]:
+        """Blind until decided, as the desk tells it."""
+        told = self.decided(key)
+        return [
+            {"reviewer": one["reviewer"], "verdict": one["verdict"] if told else None}
+            for one in self.others.get(key, [])
+        ]
+
+    def review_others(self, instance_id: str) -> dict[str, Any]:
+        return {"others": self.others.get(instance_id, []) if self.decided(instance_id) else []}
 
     def progress(self) -> dict[str, Any]:
         verdicts = [(self.replay(key)["verdict"] or {}).get("action") for key in self.instances]
         return {
-            "done": sum(verdict is not None for verdict in verdicts),
+            "done": sum(self.decided(key) for key in self.instances),
             "total": len(verdicts),
             "accepted": verdicts.count("accept"),
             "rejected": verdicts.count("reject"),
@@ -113,7 +131,7 @@ class FakeDesk:
         return state
 
     def yaw(self, key: str) -> float:
-        return [0.0, 0.7, -0.7, 3.1][self.instances.index(key) % 4]
+        return [0.0, 0.7, -0.7, 3.1][int(key.partition("-")[2]) % 4]
 
     def review_instance(self, instance_id: str, lease: bool) -> dict[str, Any]:
         if lease and self.leases.get(instance_id, "ann") == "ann":
@@ -162,6 +180,7 @@ class FakeDesk:
         return {
             "decision_id": stored["decision_id"],
             "verdict": verdict,
+            "others": self.told(act["instance_id"]),
             "progress": self.progress(),
             "lease": lease,
         }
@@ -243,7 +262,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         time.sleep(desk.delay)
         operator = body["operator_uri"].rpartition("/")[2]
+        time.sleep(desk.holds.get(operator, 0.0))
         result = desk.answer(operator, body["params"])
+        time.sleep(desk.delays.get(operator, 0.0))
         if desk.lost and operator == "review_act":
             return self.reply(502, b"", "text/plain")  # as a proxy says that lost its server
         self.reply(200, json.dumps({"result": result, "error": None}).encode(), "application/json")

@@ -4,14 +4,15 @@ from typing import Any
 
 
 def open_panel(page: Any, url: str) -> "Panel":
-    """The panel in the App, opened as a user does."""
+    """The panel in the App, opened as a user does: by its tab, or as a new panel where that was closed."""
     page.goto(url)
     page.get_by_text("Dismiss").click()
-    tab = page.get_by_test_id("densecorr-review")
-    page.wait_for_timeout(2000)  # the App shows again what was open before
+    page.locator("[data-cy=panel-tab-samples]").wait_for()  # the App shows again what was open before
+    tab = page.locator("[data-cy=panel-tab-densecorr_review]")
     if tab.count() == 0:
         page.get_by_title("New panel").first.click()
         page.get_by_text("Review", exact=True).first.click()
+    tab.click()
     panel = Panel(page).ready()
     panel.element("above").hover()
     return panel

@@ -7,14 +7,51 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from densecorr.records import LabelRecord
 from storage.artifacts import Store
+from storage.datasets import read_labels
 from storage.decisions import read_decisions
-from tests.browser.app_world import App, make_store, open_review
+from tests.browser.app_page import (
+    apart,
+    open_samples,
+    pick_view,
+    unknown,
+    wait_for_picture,
+    wait_for_tiles,
+    watch,
+)
+from tests.browser.app_world import (
+    App,
+    add_review,
+    add_similarities,
+    alike,
+    make_store,
+    open_review,
+)
+from tests.browser.fake_scene import body
 from tests.browser.panel_page import Panel, open_panel
+from tests.flows.command_line import densecorr
 
 pytestmark = [pytest.mark.browser, pytest.mark.mongo]
+
+N = 12
+REVIEWED = "p11"  # by someone else, before
+BY_MOUSE = "p7"
+# Points that are the ones picked where they are drawn, far enough from the others to be dragged.
+FREE = """[...p.session.state.points].filter(([id, q]) => p.image.pick(...p.image.toScreen(q.x, q.y)) === id
+    && p.image.pick(...p.image.toScreen(q.x + 9, q.y - 6)) === id && q.vertex >= 0).map(([id]) => id)"""
+# A vertex that no point has and that is the one picked where the turned template shows it.
+VISIBLE_ELSEWHERE = """(() => {
+    const view = p.template.main, taken = new Set([...p.session.state.points.values()].map((q) => q.vertex));
+    if (view.stale) view.draw();
+    for (let v = 100; v < p.mesh.count; v++) {
+        const at = view.placeOf(v);
+        if (!taken.has(v) && at.seen && view.pick(at.x, at.y) === v) return v;
+    }
+})()"""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +61,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(folder: Path) -> Store:
-    return make_store(folder / "store", n=12)
+    made = make_store(folder / "store", N, outlined=True)
+    add_similarities(made)
+    add_review(made, REVIEWED)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +72,49 @@ def app(folder: Path, store: Store) -> Iterator[App]:
     if not os.environ.get("DENSECORR_MONGOD"):
         pytest.skip("no DENSECORR_MONGOD: `bash infra/get_mongod.sh FOLDER` gets one")
     pytest.importorskip("fiftyone")
-    with open_review(store, folder) as running:
+    options = ("--similarities", "alike", "--overlays", "colors")
+    with open_review(store, folder, options=options) as running:
         yield running
 
 
 @pytest.fixture
-def opened(app: App, new_page: Callable[..., Any], complaints: list[str]) -> Iterator[Panel]:
-    """The panel, opened as a user does; the App's own complaints (fonts it cannot fetch) are not ours."""
-    yield open_panel(new_page(), app.url)
-    complaints[:] = [said for said in complaints if "densecorr" in said or "/plugins/" in said]
+def page(app: App, new_page: Callable[..., Any], complaints: list[str]) -> Iterator[Any]:
+    """A page for the App; all that it complains of fails the test, but for what is known of FiftyOne."""
+    page = new_page()
+    watch(page, complaints)
+    yield page
+    complaints[:] = unknown(complaints)
 
 
-def test_acts_are_stored_and_undone(opened: Panel, store: Store):
+@pytest.fixture
+def opened(app: App, page: Any) -> Panel:
+    """The panel, opened as a user does."""
+    return open_panel(page, app.url)
+
+
+def test_the_grid_shows_the_samples_and_the_saved_views_pick_among_them(app: App, page: Any):
+    open_samples(page, app.url)
+    wait_for_tiles(page, N)
+    for view, n_samples in {"needs-review": N - 1, "fixed": 1}.items():  # one was reviewed, and changed
+        pick_view(page, view)
+        wait_for_tiles(page, n_samples)
+        pick_view(page, None)
+        wait_for_tiles(page, N)
+
+
+def test_the_dense_overlay_is_switched_on_and_off(app: App, page: Any):
+    open_samples(page, app.url)
+    pick_view(page, None)
+    wait_for_tiles(page, N)
+    page.locator("[data-cy=checkbox-instances]").click()  # silhouettes would lie above
+    plain = wait_for_picture(page, lambda tile: True)
+    page.locator("[data-cy=checkbox-zero_shot_dense]").click()
+    wait_for_picture(page, lambda tile: apart(tile, plain) > 2)
+    page.locator("[data-cy=checkbox-zero_shot_dense]").click()
+    wait_for_picture(page, lambda tile: apart(tile, plain) < 0.5)
+
+
+def test_acts_are_stored_and_undone(opened: Panel):
     first = opened.current()
     opened.wait("p.session.ready.size > 0")
     before = opened.point(0)
@@ -62,11 +133,26 @@ def test_acts_are_stored_and_undone(opened: Panel, store: Store):
     assert [act["action"] for act in stored] == ["accept", "undo", "mirror", "move"]
 
 
-def test_heat_map_and_suggestion_come_from_the_desk(opened: Panel):
+def test_a_hovered_point_shows_its_features_on_the_template(opened: Panel, store: Store):
+    one = labels_of(store, "zero")[opened.current()]
+    for key in (3, 8):
+        opened.page.mouse.move(*opened.on_screen(float(one.x[key]), float(one.y[key])))
+        best = alike(one)[key].argmax()
+        opened.wait(f"p.hovered === {key} && p.template.heat?.indexOf(255) === {best}")
+        assert "features" in opened.text("heat-note")
+        assert opened.look("[...p.template.heat]") == alike(one)[key].tolist()
+    assert opened.look("p.template.main.colors !== p.mesh.colors")
+    opened.press("e")
+    opened.wait("p.template.main.colors === p.mesh.colors && p.parts['heat-note'].textContent === ''")
+    opened.press("e")
+    opened.wait("p.template.main.colors !== p.mesh.colors")
+
+
+def test_a_suggestion_comes_from_the_desk(opened: Panel):
+    room = opened.element("above").bounding_box()
     opened.press(*"......")
-    opened.wait("p.template.heat !== null")
-    assert opened.look("Math.max(...p.template.heat)") == 255
     opened.element("suggestion").wait_for()  # point 5 is on the wrong side
+    assert opened.element("above").bounding_box() == room  # nothing jumps under the pointer
     wanted = opened.look("p.suggestions.of(5).vertex")
     opened.press("Enter").saved()
     assert opened.point(5)["vertex"] == wanted
@@ -108,9 +194,88 @@ def test_the_panel_follows_the_theme(opened: Panel):
     opened.wait(f"{ground} === '{dark}'")
 
 
-def test_once_the_app_ends_the_decisions_are_in_the_store(opened: Panel, app: App, store: Store):
-    opened.press("m").saved()
+def test_everything_has_room_in_the_app_too(app: App, page: Any):
+    panel = open_panel(page, app.url)
+    for width, height in [(1366, 768), (1920, 1080)]:
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(500)
+        outside = panel.look(
+            "[...p.root.querySelectorAll('button, .dc-pane')].filter((e) => e.offsetParent &&"
+            " !e.closest('.dc-queue')).filter((e) => { const b = e.getBoundingClientRect();"
+            f" return b.left < 0 || b.top < 0 || b.right > {width} || b.bottom > {height}; }})"
+            ".map((e) => e.textContent || e.className)"
+        )
+        assert outside == []
+        for pane in ("above", "main"):
+            assert panel.element(pane).bounding_box()["height"] > 300
+
+
+def test_a_review_by_mouse_reaches_the_table_and_the_next_export(
+    opened: Panel, app: App, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = labels_of(store, "zero")
+    mouse = opened.page.mouse
+    opened.page.locator("button[data-testid=queue]").click()
+    opened.page.get_by_text(f"person {BY_MOUSE}", exact=True).click()
+    opened.wait(f"p.session.item.instance_id === '{BY_MOUSE}' && p.session.item.lease.mine")
+
+    assigned, moved = opened.look(FREE)[:2]
+    opened.click_point(assigned)
+    opened.wait(f"p.selected === {assigned}")
+    wanted = opened.look(VISIBLE_ELSEWHERE)
+    mouse.click(*opened.vertex_on_screen("main", wanted))
+    opened.wait(f"p.session.state.points.get({assigned}).vertex === {wanted}")
+
+    point = opened.point(moved)
+    mouse.move(*opened.on_screen(point["x"], point["y"]))
+    mouse.down()
+    mouse.move(*opened.on_screen(point["x"] + 9, point["y"] - 6), steps=5)
+    mouse.up()
+    opened.wait(f"p.session.state.points.get({moved}).x !== {point['x']}")
+    kept = opened.look("[...p.session.state.points]")
+    opened.element("mirror").click()
+    opened.wait(f"p.session.state.points.get({assigned}).vertex !== {wanted}")
+    opened.element("undo").click()
+    assert opened.look("[...p.session.state.points]") == kept
+    opened.element("accept").click()
+    opened.saved().wait(f"p.session.item.instance_id !== '{BY_MOUSE}'")
     opened.page.goto("about:blank")
     app.process.terminate()
     app.process.wait(timeout=60)
-    assert {"mirror"} <= {decision.action for decision in read_decisions(store)}
+
+    acts = [act for act in read_decisions(store) if act.instance_id == BY_MOUSE]
+    assert [act.action for act in acts] == ["assign", "move", "mirror", "undo", "accept"]
+    assert {(act.reviewer, act.label_id, act.dataset_id) for act in acts} == {
+        ("ann", before[BY_MOUSE].label_id, store.resolve("data"))
+    }
+    assert all(0 < act.seconds < 60 for act in acts)
+    assert acts[3].undoes == acts[2].decision_id
+    assert [act.point_id for act in acts[:2]] == [assigned, moved]
+    assert acts[0].before["points"][str(assigned)]["vertex"] == before[BY_MOUSE].vertex[assigned]
+    assert acts[0].after["points"][str(assigned)]["vertex"] == wanted
+    assert acts[1].after["points"][str(moved)]["x"] == pytest.approx(point["x"] + 9, abs=0.5)
+    assert acts[1].after["points"][str(moved)]["y"] == pytest.approx(point["y"] - 6, abs=0.5)
+
+    monkeypatch.setenv("DENSECORR_STORE", store.place.uri)
+    monkeypatch.setenv("DENSECORR_STATE", str(folder / "state"))
+    told = densecorr("review", "export", "data", "--labels", "zero", "--weight", "2.5", cwd=folder)
+    assert told.returncode == 0, told.stderr
+    after = labels_of(store, told.stdout.split()[-1])
+    corrected = after[BY_MOUSE]
+    assert (corrected.source, corrected.weight) == ("correction", 2.5)
+    states = dict(kept)
+    assert list(corrected.point_ids) == sorted(states)
+    for name in ("x", "y", "vertex", "visible"):
+        expected = [states[key][name] for key in sorted(states)]
+        np.testing.assert_allclose(getattr(corrected, name), expected, rtol=1e-6)
+    changed = np.flatnonzero(corrected.vertex != before[BY_MOUSE].vertex)
+    assert changed.tolist() == [assigned]
+    assert np.flatnonzero(corrected.x != before[BY_MOUSE].x).tolist() == [moved]
+    untouched = after["p9"]
+    assert (untouched.source, untouched.weight) == ("zero_shot", 1.0)
+    assert (untouched.vertex == before["p9"].vertex).all()
+    assert after[REVIEWED].vertex[0] == body().mirror[before[REVIEWED].vertex[0]]  # eve's is in, too
+
+
+def labels_of(store: Store, text: str) -> dict[str, LabelRecord]:
+    return dict(read_labels(store.path(store.resolve(text))))

@@ -131,3 +131,65 @@ def test_a_server_that_hangs_is_told_of_early(panel, desk):
     panel.saved()
     assert len(desk.acts) == 1
     assert panel.element("message").is_hidden()
+
+
+def elsewhere(desk, instance_id: str, point_id: int) -> None:
+    """An act of the same reviewer that this page knows nothing of: a point deleted in another tab."""
+    act = {
+        "action": "delete",
+        "point_id": point_id,
+        "undoes": None,
+        "after": {"points": {str(point_id): None}},
+    }
+    desk.acts.append(act | {"decision_id": f"{0:016x}", "instance_id": instance_id})
+
+
+def test_an_act_on_its_way_stays_on_the_screen_when_the_instance_is_drawn_anew(panel, desk):
+    panel.wait("p.session.ready.has('instance-01')")
+    elsewhere(desk, "instance-01", 5)
+    desk.holds["review_act"] = 1.5  # looked at long after the lease was answered
+    panel.press("n")
+    panel.wait("p.session.item.instance_id === 'instance-01'")
+    panel.press(".", "d")
+    panel.wait("!p.session.state.points.has(5)")
+    assert panel.saved().point(0) is None
+    assert [one["point_id"] for one in desk.effective("instance-01")] == [5, 0]
+    panel.press("z").saved()
+    panel.wait("p.session.state.points.has(0)")
+
+
+def test_what_cannot_be_stored_now_is_not_drawn_away(panel, desk):
+    panel.wait("p.session.ready.has('instance-01')")
+    elsewhere(desk, "instance-01", 5)
+    desk.errors["review_act"] = fault("storage")
+    desk.holds["review_instance"] = 0.5
+    panel.press("n")
+    panel.wait("p.session.item.instance_id === 'instance-01'")
+    panel.press(".", "d")
+    panel.wait("p.parts.status.dataset.kind === 'unsaved' && p.session.behind.has('instance-01')")
+    assert panel.point(0) is None
+    desk.errors.clear()
+    panel.wait("!p.session.state.points.has(5)")
+    assert panel.saved().point(0) is None
+
+
+def test_acts_done_while_a_refused_one_is_taken_back_are_kept(panel, desk):
+    answer, refusals = desk.review_act, [fault("input")]
+    desk.review_act = lambda act: {"error": refusals.pop()} if refusals else answer(act)
+    desk.delays["review_instance"] = 1.0  # of before what is done meanwhile
+    before = panel.point(1)
+    panel.press("m")
+    panel.wait("!p.parts.message.hidden")
+    panel.press(".", "d").saved()
+    panel.wait("p.session.record.timeline.done.length === 1 && p.session.records.has('instance-00')")
+    assert panel.point(0) is None
+    assert panel.point(1) == before  # the mirror is gone
+    assert panel.look("p.session.queue.of('instance-00').verdict") is None
+
+
+def test_an_instance_that_was_passed_by_is_given_back(panel, desk):
+    desk.delays["review_instance"] = 0.4
+    panel.look("(p.session.go('instance-04'), p.session.go('instance-05'), null)")
+    panel.wait("p.session.item.instance_id === 'instance-05'")
+    panel.page.wait_for_timeout(800)
+    assert desk.leases == {"instance-05": "ann"}

@@ -60,3 +60,30 @@ def test_a_desk_that_cannot_spread_says_why_and_nothing_is_lost(panel, desk):
     panel.wait("!p.parts.message.hidden")
     assert "a polygon" in panel.text("message")
     assert len(desk.acts) == n_acts
+
+
+def test_a_corrected_mask_is_the_outline_and_no_part(panel, desk):
+    """What another tool made of the object's mask is drawn in place of the data set's, and undo takes it back."""
+    drawn = """(() => {
+      const [seen, draw] = [[], p.image.drawPolygon];
+      p.image.drawPolygon = (context, polygon, style) => seen.push([polygon, Boolean(style.dashes)]);
+      p.image.draw();
+      p.image.drawPolygon = draw;
+      return seen;
+    })()"""
+    before = panel.look(drawn)
+    mask = [float(value) for corner in LARGE for value in corner]
+    panel.look(f"p.session.do('delineate', {{ parts: {{ object: [{mask}] }} }})")
+    panel.wait("p.session.state.parts.object")
+    panel.saved()
+    assert panel.look(drawn) == [[mask, True]]
+    panel.page.reload()
+    panel.ready().wait("p.session.state.parts.object")
+    assert panel.look(drawn) == [[mask, True]]
+    panel.press("l")
+    assert "object" not in panel.text("part-choice")
+    panel.press("l", "z")
+    panel.wait("!p.session.state.parts.object")
+    panel.saved()
+    assert panel.look(drawn) == before
+    assert [act["action"] for act in desk.acts] == ["delineate", "undo"]

@@ -1,0 +1,138 @@
+"""The queue: long lists, what comes after what, and what other reviewers decided."""
+
+from typing import Any
+
+import pytest
+
+from tests.browser.panel_page import Panel
+
+pytestmark = pytest.mark.browser
+N_MANY = 10_000
+
+
+def rows(panel: Panel) -> list[str]:
+    return panel.element("queue-row").all_text_contents()
+
+
+def in_sight(panel: Panel, row: str) -> bool:
+    """Whether a row, as a CSS selector, lies within the list."""
+    return panel.look(
+        f"(() => {{ const r = p.queue.rows.querySelector('{row}')?.getBoundingClientRect(),"
+        " l = p.queue.list.getBoundingClientRect();"
+        " return Boolean(r && r.top >= l.top - 1 && r.bottom <= l.bottom + 1); })()"
+    )
+
+
+def test_ten_thousand_instances_are_reached_by_scroll_and_by_keyboard(desk, new_page):
+    desk.instances = [f"instance-{i:02d}" for i in range(N_MANY)]
+    page = new_page()
+    page.goto(desk.url)
+    panel = Panel(page).ready().press("q")
+    assert panel.text("queue-count") == str(N_MANY)
+    for place, name in (
+        (0.5, f"instance-{N_MANY // 2}"),
+        (1.0, f"instance-{N_MANY - 1}"),
+        (0.0, "instance-00"),
+    ):
+        panel.look(f"(p.queue.list.scrollTop = {place} * p.queue.list.scrollHeight, null)")
+        panel.wait(f"p.queue.rows.textContent.includes('{name}')")
+        assert len(rows(panel)) < 60
+    panel.press("End", "ArrowUp")
+    panel.wait(f"p.queue.rows.querySelector('.dc-at')?.title === 'instance-{N_MANY - 2}'")
+    assert in_sight(panel, ".dc-at")
+    panel.press("Enter")
+    panel.wait(f"p.session.item.instance_id === 'instance-{N_MANY - 2}'")
+    panel.press("a").saved()  # any other key is the panel's
+    panel.wait(f"p.session.item.instance_id === 'instance-{N_MANY - 1}'")
+    assert in_sight(panel, "[aria-current]")
+    panel.press("a").saved()
+    panel.wait("p.session.item.instance_id === 'instance-00'")  # from the start
+    assert in_sight(panel, "[aria-current]")
+
+    panel.page.get_by_label("find in the queue").fill("E-999")
+    panel.wait("p.queue.rows.childElementCount === 11")
+    panel.page.get_by_label("open").check()
+    panel.wait("p.queue.rows.childElementCount === 9")
+    assert panel.text("queue-count") == f"9 of {N_MANY}"
+    panel.element("queue-row").last.click()
+    panel.wait(f"p.session.item.instance_id === 'instance-{N_MANY - 3}'")
+
+
+def test_the_arrows_are_the_points_again_after_any_other_key(panel, desk):
+    panel.press("q", "ArrowDown", ".", "ArrowRight").saved()
+    assert desk.acts[-1]["action"] == "move"
+    panel.press("q")
+    assert panel.look("document.activeElement === p.root")
+
+
+def test_a_skipped_instance_comes_again_once_all_else_is_decided(desk, new_page):
+    desk.instances = desk.instances[:3]
+    page = new_page()
+    page.goto(desk.url)
+    panel = Panel(page).ready().press("s").saved()
+    for name in ("instance-01", "instance-02"):
+        panel.wait(f"p.session.item.instance_id === '{name}'")
+        assert "1 / 3" in panel.text("rate") or "0 / 3" in panel.text("rate")
+        panel.press("a").saved()
+    panel.wait("p.session.item.instance_id === 'instance-00' && p.messageKind === 'remark'")
+    assert "You skipped this one before" in panel.text("message")
+    assert "2 / 3" in panel.text("rate")
+    page.reload()
+    panel.ready()
+    assert panel.current() == "instance-00"
+    panel.press("r").saved()
+    assert "3 / 3" in panel.text("rate")
+    assert "the last instance" in panel.text("message")
+
+
+def bobs(panel: Panel) -> list[dict[str, Any]]:
+    """Bob accepted, with one point elsewhere and one deleted."""
+    one = panel.point(0) | {"x": panel.point(0)["x"] + 20, "vertex": 3}
+    return [
+        {"reviewer": "bob", "verdict": {"action": "accept", "reason": ""}, "points": {"0": one, "7": None}}
+    ]
+
+
+def test_what_others_decided_is_shown_once_one_has_decided_oneself(panel, desk):
+    desk.others["instance-00"] = bobs(panel)
+    panel.press("q")
+    panel.wait("p.queue.rows.textContent.includes('bob')")
+    assert "bob •" in rows(panel)[0]
+    assert panel.text("others") == "bob decided"
+    panel.press("c")
+    assert "shown once you did" in panel.text("message")
+    panel.press("s").saved()
+    panel.wait("p.session.item.instance_id === 'instance-01'")
+    panel.press("p")
+    panel.wait("p.session.item.instance_id === 'instance-00'")
+    assert panel.text("others") == "bob decided"  # to skip is not to decide
+    assert "review_others" not in desk.calls
+    panel.press("a").saved()
+    panel.wait("p.session.item.instance_id === 'instance-01'")
+    assert "bob ✓" in rows(panel)[0]
+    panel.press("p")
+    panel.wait("p.parts.others.textContent === 'bob accepted, 2 points changed'")
+    panel.press("z").saved()  # open again: blind again
+    panel.wait("p.parts.others.textContent === 'bob decided'")
+
+
+def test_another_reviewers_points_are_looked_at_and_taken_over(panel, desk):
+    desk.others["instance-00"] = bobs(panel)
+    panel.press("a").saved()
+    panel.wait("p.session.item.instance_id === 'instance-01'")
+    panel.press("p")
+    panel.wait("p.others.found.length === 1")
+    panel.press("c")
+    assert panel.look("[...p.image.scene.theirs.keys()]") == [0, 7]
+    panel.press(".")
+    assert "bob: vertex 3" in panel.text("suggestion")
+    panel.press("Enter").saved()
+    assert (desk.acts[-1]["action"], desk.acts[-1]["point_id"]) == ("assign", 0)
+    assert panel.point(0) == desk.others["instance-00"][0]["points"]["0"]
+    panel.look("p.select(7)")
+    assert "bob: deleted" in panel.text("suggestion")
+    panel.press("Enter").saved()
+    assert panel.point(7) is None
+    assert panel.look("p.image.scene.theirs.size") == 0
+    panel.press("c")
+    assert "Only your points" in panel.text("message")
