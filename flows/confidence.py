@@ -16,7 +16,8 @@ from densecorr.pseudolabels.calibrate import Reliability, label_signals, measure
 from densecorr.templates.template import Template, geodesic_rows
 from storage.datasets import read_instances, read_labels
 
-from .labelled import ANNOTATIONS, known
+from .label_filter import known
+from .labelled import ANNOTATIONS
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,21 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from densecorr.errors import TrainingError
 from densecorr.images import read_image
-from densecorr.pseudolabels.filters import LabelFilter, risk_threshold, select_instances, uncalibrated_risk
+from densecorr.pseudolabels.filters import LabelFilter
 from densecorr.records import LabelRecord
 from densecorr.templates.template import Template
 from densecorr.training.examples import LabelledInstance, LabelledPoints
 from densecorr.training.prepare import TrainingLevel
 from storage.datasets import DatasetInstance, read_instances, read_labels
 from storage.masks import SOURCE, with_corrected_masks
+
+from .label_filter import distances_to, filter_labels
 
 logger = logging.getLogger(__name__)
 SYMMETRIC = 0.02  # mirror residual, share of the diameter, up to which left and right are mirror images
@@ -78,16 +79,18 @@ def labelled_instances(
     split: str | None,
     rule: LabelFilter,
     n_points: int = 0,
+    opinion: Path | None = None,
 ) -> LabelledInstances:
     """The instances of a category that have labels worth training on.
 
     `labels` None takes the data set's own annotations, all of them; else the filter chooses among the label sets.
     A mask that a label set carries (`storage.masks`) takes the place of the data set's.
     `n_points` is how many points of an instance a training step uses: label sets that people reviewed, who see few
-    points, are weighted as if they had as many.
+    points, are weighted as if they had as many. With an `opinion`, labels of the same points, the filter goes by the
+    distance to it.
 
     Raises:
-        TrainingError: no label set is left, or one is for another template.
+        TrainingError: no label set is left, one is for another template, or the opinion is of other points.
     """
     sets = read_labels(dataset, ANNOTATIONS) if labels is None else read_labels(labels)
     pairs = [
@@ -98,66 +101,9 @@ def labelled_instances(
     check_labels(pairs, template, category)
     if labels is None:
         return LabelledInstances(pairs, template, n_points)
-    chosen = filter_labels(pairs, rule)
+    chosen = filter_labels(pairs, rule, None if opinion is None else distances_to(opinion, pairs, template))
     logger.info("training on %d of %d labelled instances", len(chosen), len(pairs))
     return LabelledInstances(chosen, template, n_points)
-
-
-def filter_labels(
-    pairs: list[tuple[DatasetInstance, LabelRecord]], rule: LabelFilter
-) -> list[tuple[DatasetInstance, LabelRecord]]:
-    """The label sets that the filter keeps, the vertices of points it drops set to -1; unscored ones are all kept.
-
-    Raises:
-        TrainingError: none is left.
-    """
-    given = [pair for pair in pairs if pair[1].score is None]
-    usable = [
-        (item, label)
-        for item, label in pairs
-        if label.score is not None
-        and len(label.vertex)
-        and (rule.mirrored or not label.extra.get("probably_mirrored"))
-    ]
-    if not usable and not given:
-        raise TrainingError(
-            "label sets that are not probably left for right",
-            f"none among {len(pairs)}",
-            "Look at them (`densecorr review open`); filter.mirrored = true keeps them.",
-        )
-    if not usable:
-        return given
-    calibrated = all(label.expected_error is not None for _, label in usable)
-    if not calibrated and rule.max_expected_error is not None:
-        raise TrainingError(
-            "calibrated labels, as filter.max_expected_error asks for",
-            "labels without an expected error",
-            "Name a `calibrate` artifact in the pseudo-label stage, or leave the setting out.",
-        )
-    if calibrated:
-        risks = [known(label.expected_error) for _, label in usable]
-        risk = np.array([float(points.mean()) for points in risks])
-    else:
-        risks = [-known(label.score) for _, label in usable]
-        cycle = [float(known(label.cycle_px).mean()) / max(item.instance.xywh[2:]) for item, label in usable]
-        risk = uncalibrated_risk(np.array([-float(points.mean()) for points in risks]), np.array(cycle))
-    kept = np.flatnonzero(select_instances(risk, rule.instances))
-    highest = risk_threshold([risks[k] for k in kept], rule.points)
-    if rule.max_expected_error is not None:
-        highest = min(highest, rule.max_expected_error)
-    chosen = []
-    for k in kept:
-        item, label = usable[k]
-        use = (np.asarray(label.vertex) >= 0) & (risks[k] <= highest)
-        if use.any():
-            chosen.append((item, replace(label, vertex=np.where(use, label.vertex, -1))))
-    if not chosen and not given:
-        raise TrainingError(
-            f"points with an expected error up to {rule.max_expected_error}",
-            f"none; the least is {min(float(points.min()) for points in risks):.3f}",
-            "Raise filter.max_expected_error, a share of the template's diameter.",
-        )
-    return given + chosen
 
 
 def check_labels(pairs: list[tuple[DatasetInstance, LabelRecord]], template: Template, category: str) -> None:
@@ -200,8 +146,3 @@ def training_level(template: Template, n_eigenfunctions: int) -> tuple[TrainingL
         template.mirror_residual < SYMMETRIC,
     )
     return level, (used / scale).astype(np.float32)
-
-
-def known(values: np.ndarray | None) -> np.ndarray:
-    """A column of a label set as numbers; a single 0 for an absent one."""
-    return np.zeros(1) if values is None else np.asarray(values, dtype=np.float64)

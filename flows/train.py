@@ -40,6 +40,8 @@ class Train:
     """Train on this split only."""
     filter: LabelFilter = field(default_factory=LabelFilter)
     """Which pseudo-labels to use; annotations are all used."""
+    opinion: ArtifactRef | None = None
+    """What a model trained on these pseudo-labels says at their points: the filter goes by how far off they are."""
     synthetic: ArtifactRef | None = None
     """Synthetic images with exact labels, from `densecorr synthesise`."""
     encoded: ArtifactRef | None = None
@@ -78,6 +80,7 @@ def write(out: Path, inputs: StageInputs, command: Train, progress: Progress) ->
         command.split,
         command.filter,
         settings.points,
+        inputs.path("opinion") if command.opinion else None,
     )
     work, synthetic = out / "work", None
     real = _examples(work / "real", chosen, command.encoded, inputs, "encoded", settings)
