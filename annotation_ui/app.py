@@ -22,7 +22,7 @@ from densecorr.errors import DependencyError, SettingsError
 
 from .mongo import find_database, use_database
 
-_GOODBYE_S = 2.0  # for a database that may be gone
+_GOODBYE_S = 1.0  # for a database that may be gone: asked twice when an App closes
 LOOPBACK = "127.0.0.1"
 
 

@@ -19,7 +19,7 @@ from storage.artifacts import Store
 from . import desk_spread
 from .desk_act import check_addressee, make_decision, sent_before
 from .desk_data import DeskData
-from .desk_earlier import EarlierLabels, kept_notice
+from .desk_earlier import EarlierLabels
 from .desk_errors import DeskError, error_answer
 from .desk_guide import guide_page
 from .desk_instance import describe_acts, describe_points, picture, undone_ids
@@ -143,16 +143,11 @@ class Desk:
         """
         check_addressee(act, self._settings.dataset, self._settings.reviewer)
         key = str(act.get("instance_id"))
-        label, notice = self._seen(key, str(act.get("label_id")), str(act.get("revision")))
+        label, notice = self._earlier.of_act(
+            self._data, key, str(act.get("label_id")), str(act.get("revision"))
+        )
         with self._acting:
-            lease, away = self._leases.take(key)
-            if not lease["mine"]:
-                raise DeskError(
-                    "lease",
-                    f"an instance that nobody else works on, '{key}'",
-                    f"one that {lease['reviewer']} holds until {lease['until']}",
-                    "Go on with the next one; this act was not stored.",
-                )
+            lease, away = self._leases.take_to_act(key)
             earlier = self._decisions(key, label.label_id)
             decision = sent_before(act, earlier)
             if decision is None:
@@ -234,16 +229,6 @@ class Desk:
         """Give back the leases, bring the decisions table up to date, close the journal."""
         self._leases.release(None)
         self._record.close()
-
-    def _seen(self, key: str, label_id: str, revision: str) -> tuple[LabelRecord, DeskError | None]:
-        """The label set that an act is about and, where it is not the one shown here, what to say of it."""
-        try:
-            return self._data.check_seen(key, label_id, revision), None
-        except DeskError as error:
-            label = None if error.kind != "stale" else self._earlier.find(key, label_id, revision)
-            if label is None or label_id == self._data.label_id(key):
-                raise
-            return label, kept_notice(label)
 
     def _decisions(self, instance_id: str, label_id: str) -> list[Decision]:
         with self._acting:

@@ -6,7 +6,7 @@ from densecorr.records import LabelRecord
 from storage.artifacts import Store
 from storage.label_tables import label_tables, read_label_sets
 
-from .desk_data import label_digest
+from .desk_data import DeskData, label_digest
 from .desk_errors import DeskError
 
 
@@ -16,6 +16,22 @@ class EarlierLabels:
     def __init__(self, store: Store, dataset_id: str, template_id: str) -> None:
         self._store, self._dataset_id, self._template_id = store, dataset_id, template_id
         self.find = lru_cache(64)(self._find)
+
+    def of_act(
+        self, data: DeskData, instance_id: str, label_id: str, revision: str
+    ) -> tuple[LabelRecord, DeskError | None]:
+        """The label set that an act is about and, where it is not the one that `data` shows, what to say of it.
+
+        Raises:
+            DeskError: as `DeskData.check_seen`, where the store does not know the label set either.
+        """
+        try:
+            return data.check_seen(instance_id, label_id, revision), None
+        except DeskError as error:
+            label = None if error.kind != "stale" else self.find(instance_id, label_id, revision)
+            if label is None or label_id == data.label_id(instance_id):
+                raise
+            return label, _kept_notice(label)
 
     def _find(self, instance_id: str, label_id: str, revision: str) -> LabelRecord | None:
         """The label set that a page showed, of the same template; None if the store has it not, or not any more."""
@@ -27,7 +43,7 @@ class EarlierLabels:
         return None
 
 
-def kept_notice(label: LabelRecord) -> DeskError:
+def _kept_notice(label: LabelRecord) -> DeskError:
     """What the reviewer is told (`stale`) when such an act was stored."""
     return DeskError(
         "stale",

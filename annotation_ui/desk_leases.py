@@ -24,6 +24,22 @@ class DeskLeases:
             logger.warning("%s", error)
             return {"mine": True, "reviewer": self._reviewer, "until": None}, error
 
+    def take_to_act(self, instance_id: str) -> tuple[dict[str, Any], DeskError | None]:
+        """As `take`, for an act.
+
+        Raises:
+            DeskError: someone else holds the instance (`lease`).
+        """
+        lease, away = self.take(instance_id)
+        if not lease["mine"]:
+            raise DeskError(
+                "lease",
+                f"an instance that nobody else works on, '{instance_id}'",
+                f"one that {lease['reviewer']} holds until {lease['until']}",
+                "Go on with the next one; this act was not stored.",
+            )
+        return lease, away
+
     def seen(self, instance_id: str) -> dict[str, Any]:
         """The object `lease` without taking it."""
         return self._describe(self.held().get(instance_id))

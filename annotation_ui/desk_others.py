@@ -124,9 +124,9 @@ def tell(verdicts: Mapping[str, Verdict], own: Verdict | None) -> list[dict[str,
 
 
 def _describe(reviewer: str, label: LabelRecord, decisions: list[Decision]) -> dict[str, Any]:
-    """A reviewer's verdict and the points that are not as they were, null where deleted."""
+    """A reviewer's verdict, the points that are not as they were, null where deleted, and those that were added."""
     before, state = initial_state(label).points, replay(label, decisions)
-    ids = sorted(before.keys() | state.points.keys())
-    changed = [key for key in ids if before.get(key) != state.points.get(key)]
-    points = {str(key): asdict(state.points[key]) if key in state.points else None for key in changed}
-    return {"reviewer": reviewer, "verdict": state.verdict, "points": points}
+    now = {key: asdict(point) for key, point in state.points.items()}
+    changed = {str(key): now.get(key) for key in sorted(before) if before[key] != state.points.get(key)}
+    added = [now[key] for key in sorted(now.keys() - before.keys())]
+    return {"reviewer": reviewer, "verdict": state.verdict, "points": changed, "added": added}

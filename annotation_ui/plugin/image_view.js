@@ -172,7 +172,8 @@ export class ImageView {
       const at = pointerPlace(above, event);
       const pan = event.button > 0 || event.shiftKey;
       const point = pan || this.tool || this.adding ? null : this.pick(...at);
-      press = { at, place: this.place, pan, point, far: 0 };
+      const own = this.scene.state?.points.has(point); // another reviewer's stays where it is
+      press = { at, place: this.place, pan, point: own ? point : null, far: 0 };
       if (this.tool && !pan) this.tool.press(...this.toImage(...at));
     });
     above.addEventListener("pointermove", (event) => {

@@ -3,12 +3,14 @@
 import { el, replaceChildren } from "./dom.js";
 import { keyOf, titleOf } from "./keys.js";
 
+// Short, so that one row does beside the App's sidebar on a screen of 1366 pixels; titles say the rest.
 const TOOLBAR = [
   [["accept", "Accept"], ["reject", "Reject"], ["unsure", "Unsure"], ["skip", "Skip"], ["hideInstance", "Not visible"]],
-  [["add", "Add point"], ["delete", "Delete"], ["suggest", "Suggest"]],
-  [["mirror", "Mirror"], ["region", "Drop region"], ["parts", "Parts"]],
-  [["undo", "Undo"], ["redo", "Redo"]],
+  [["add", "Add"], ["delete", "Delete"], ["suggest", "Suggest"]],
+  [["mirror", "Mirror"], ["region", "Region"], ["parts", "Parts"]],
+  [["undo", "↶"], ["redo", "↷"]],
 ];
+const NAMES = { "↶": "undo", "↷": "redo" }; // for those who hear the page
 const POINT_BAR = [
   ["acceptPoint", "Right"], ["rejectPoint", "Wrong"], ["unsurePoint", "Unsure"], ["skipPoint", "Skip"],
   ["hidePoint", "Not visible"],
@@ -17,7 +19,7 @@ const POINT_BAR = [
 export function buildLayout(root, run) {
   const does = (action) => ({ title: titleOf(action), "data-testid": action, onclick: () => run(action) });
   const button = ([action, text], kind = "") =>
-    el("button", { class: `dc-button ${kind}`, ...does(action) }, text, el("kbd", {}, keyOf(action)));
+    el("button", { class: `dc-button ${kind}`, "aria-label": NAMES[text], ...does(action) }, text, el("kbd", {}, keyOf(action)));
   const icon = (action, text) => el("button", { class: "dc-icon", ...does(action) }, text);
   const part = (name, tag = "div", attributes = {}, ...children) =>
     (parts[name] = el(tag, { class: `dc-${name}`, "data-testid": name, ...attributes }, ...children));
@@ -58,7 +60,7 @@ export function buildLayout(root, run) {
     header,
     el("nav", { class: "dc-toolbar", "aria-label": "acts" }, ...TOOLBAR.map(group)),
     part("message", "div", { role: "alert", hidden: true }),
-    el("main", { class: "dc-body" }, part("queue", "aside", { hidden: true, "aria-label": "queue" }), image, template),
+    el("main", { class: "dc-body" }, part("queue", "aside", { hidden: true, "aria-label": "queue", "data-testid": "queue-pane" }), image, template),
     el(
       "footer", { class: "dc-footer" },
       part("point-info"), part("suggestion", "button", { hidden: true, onclick: () => run("takeSuggestion") }),
@@ -66,22 +68,6 @@ export function buildLayout(root, run) {
     ),
   );
   return parts;
-}
-
-export function showProgress(parts, progress, reviewer) {
-  const { done, total, accepted, rejected, per_hour } = progress;
-  parts.rate.textContent = `${done} / ${total}${per_hour ? ` · ${Math.round(per_hour)} per hour` : ""}`;
-  parts.rate.title = `${accepted} accepted, ${rejected} rejected by ${reviewer}`;
-  parts.done.style.width = `${total ? (100 * done) / total : 0}%`;
-}
-
-export function showStatus(parts, outbox) {
-  const waiting = outbox.items.length;
-  const kind = waiting === 0 ? "saved" : outbox.error ? "unsaved" : "saving";
-  parts.status.className = `dc-status dc-${kind}`;
-  parts.status.dataset.kind = kind;
-  parts.status.textContent = { saved: "✓ saved", saving: "saving…", unsaved: `⚠ ${waiting} not saved` }[kind];
-  parts.status.title = outbox.error?.message ?? "";
 }
 
 // An error in the product's three parts, or a plain remark.

@@ -78,7 +78,7 @@ export class Suggestions {
 
   ask(id) {
     clearTimeout(this.timer);
-    if (id === null || this.found.has(id)) return;
+    if (!this.session.state.points.has(id) || this.found.has(id)) return;
     this.timer = setTimeout(() => this.fetch(id).catch(() => {}), SELECT_MS); // nobody asked: no message
   }
 

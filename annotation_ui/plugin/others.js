@@ -37,38 +37,51 @@ export class Others {
 
   // Why nobody's points are shown.
   why() {
-    if (this.found.some(({ points }) => Object.keys(points).length)) return "Only your points are shown again.";
+    if (this.found.some(countOf)) return "Only your points are shown again.";
     if (this.found.length) return "No other reviewer changed points here.";
     return "Nothing of other reviewers is known here; what they decided is shown once you did.";
   }
 
   // The next reviewer who changed points; after the last, none.
   toggle() {
-    const rest = this.found.findIndex(({ points }, i) => i > this.at && Object.keys(points).length);
+    const rest = this.found.findIndex((one, i) => i > this.at && countOf(one));
     this.at = rest;
     this.changed();
     return this.found[rest]?.reviewer ?? null;
   }
 
-  // The shown reviewer's points that are not as one's own: id -> point, or null where they deleted it.
+  // The shown reviewer's points that are not as one's own: id -> point, or null where they deleted it. What they added
+  // goes by ids of its own ("+0", ...): a number that both gave a new point is not the same point.
   points() {
     const mine = this.session.state?.points;
-    const theirs = Object.entries(this.found[this.at]?.points ?? {}).map(([id, point]) => [Number(id), point]);
-    return new Map(theirs.filter(([id, point]) => !same(mine.get(id) ?? null, point)));
+    const { points = {}, added = [] } = this.found[this.at] ?? {};
+    const changed = Object.entries(points).map(([id, point]) => [Number(id), point]);
+    const others = added.map((point, i) => [`+${i}`, point]);
+    return new Map([
+      ...changed.filter(([id, point]) => !same(mine.get(id) ?? null, point)),
+      ...others.filter(([, point]) => ![...mine.values()].some((own) => same(own, point))),
+    ]);
   }
 
-  // Theirs for a point of one's own, as a suggestion.
+  // Those that one has not oneself, to be selected and taken over.
+  lacking() {
+    return [...this.points()].filter(([id, point]) => point && !this.session.state.points.has(id)).map(([id]) => id);
+  }
+
+  // Theirs for a point, as a suggestion.
   suggestion(id) {
-    const point = this.session.state?.points.has(id) ? this.points().get(id) : undefined;
+    const point = this.session.state ? this.points().get(id) : undefined;
     return point === undefined ? null : { point_id: id, why: this.found[this.at].reviewer, vertex: point?.vertex ?? -1, point };
   }
 }
 
+const countOf = ({ points, added }) => Object.keys(points).length + added.length;
 const same = (one, other) => JSON.stringify(plain(one)) === JSON.stringify(plain(other));
 const plain = (point) => point && [point.x, point.y, point.vertex, point.visible];
 
-function describe({ reviewer, verdict, points }) {
-  const count = Object.keys(points).length;
+function describe(one) {
+  const { reviewer, verdict } = one;
+  const count = countOf(one);
   const facts = [`${reviewer} ${SAID[verdict.action]}`];
   if (verdict.reason) facts.push(`“${verdict.reason}”`);
   if (count) facts.push(`${count} ${count === 1 ? "point" : "points"} changed`);

@@ -5,15 +5,15 @@ import { Cursor } from "./cursor.js";
 import { Dialogs } from "./dialogs.js";
 import { el } from "./dom.js";
 import { ImageView } from "./image_view.js";
-import { actionOf, titleOf } from "./keys.js";
-import { buildLayout, showMessage, showProgress, showStatus } from "./layout.js";
+import { showOthers, showProgress, showStatus, showTitle, showVerdict } from "./header.js";
+import { actionOf } from "./keys.js";
+import { buildLayout, showMessage } from "./layout.js";
 import { makeMesh } from "./mesh.js";
 import { Similarity, Suggestions } from "./opinions.js";
 import { partColor, partNames } from "./parts.js";
 import { Others } from "./others.js";
 import { makeCall } from "./protocol.js";
-import { isDecided, verdictOf } from "./queue.js";
-import { QueueView, SIGNS } from "./queue_view.js";
+import { QueueView } from "./queue_view.js";
 import { markersOf, showPoint } from "./selection.js";
 import { Session } from "./session.js";
 import { TemplatePane } from "./template_pane.js";
@@ -122,18 +122,15 @@ class Panel {
       this.image.setItem(session.item);
       if (this.partIndex !== null) this.actions.setPart(this.partIndex);
     }
-    const { category, instance_id, image_id, image, label } = session.item;
-    this.parts.title.textContent = `${category} · ${instance_id}`;
-    const labels = `labels: ${label.source}, ${label.producer}`;
-    this.parts.title.title = `image ${image_id}, ${image.width} × ${image.height}; ${labels}`;
+    showTitle(this.parts, session.item);
     this.similarity.reset();
     this.suggestions.reset();
     this.changed();
   }
 
   changed() {
-    if (!this.session.state.points.has(this.selected)) this.selected = null;
-    if (!this.session.state.points.has(this.hovered)) this.hovered = null;
+    if (!this.pointOf(this.selected)) this.selected = null;
+    if (!this.pointOf(this.hovered)) this.hovered = null;
     this.suggestions.forget(this.selected);
     this.refresh();
     this.status();
@@ -149,16 +146,9 @@ class Panel {
       else if (!items.length) this.hideMessage("unreachable", "storage");
     }
     if (!parts.queue.hidden) this.drawQueue();
-    const verdict = session.state && verdictOf(session.state);
-    parts.verdict.textContent = verdict ? `${SIGNS[verdict]} ${verdict.replace("_", " ")}` : "";
-    parts.verdict.className = `dc-verdict ${verdict ? `dc-${verdict}` : ""}`;
-    parts.verdict.title = session.state?.verdict?.reason ?? "";
+    showVerdict(parts, session.state);
     if (session.item) this.others.ask();
-    const line = session.item ? this.others.line() : "";
-    parts.others.hidden = !line;
-    parts.others.textContent = line;
-    parts.others.title = session.entry && isDecided(session.entry) ? `${line}; ${titleOf("others")}` : "what they decided is shown once you did";
-    parts.others.classList.toggle("dc-on", this.others.at >= 0);
+    showOthers(parts, this.others, session.entry);
   }
 
   failed(error) {
@@ -184,9 +174,14 @@ class Panel {
     if (queue) this.queue.draw(queue.entries, item?.instance_id);
   }
 
+  // One's own, or one of another reviewer that one has not and that is shown beside them.
+  pointOf(id) {
+    return this.session.state.points.get(id) ?? this.others.points().get(id) ?? null;
+  }
+
   select(id, { turn = true } = {}) {
     this.selected = id;
-    const point = this.session.state.points.get(id);
+    const point = this.pointOf(id);
     if (point && turn && this.partIndex === null) this.template.main.show(point.vertex);
     this.suggestions.ask(id);
     this.refresh();

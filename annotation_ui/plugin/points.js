@@ -7,10 +7,13 @@ function placed(view, id, point) {
   return drag?.id === id ? view.toScreen(drag.x, drag.y) : view.toScreen(point.x, point.y);
 }
 
+// One's own, or another reviewer's that one has not; a point of one's own that is as near comes first.
 export function nearestPoint(view, x, y, reach) {
+  const { state, theirs } = view.scene;
+  const lacking = [...theirs].filter(([id, point]) => point && !state.points.has(id));
   let best = null;
   let least = reach;
-  for (const [id, point] of view.scene.state.points) {
+  for (const [id, point] of [...state.points, ...lacking]) {
     const [px, py] = placed(view, id, point);
     const distance = Math.hypot(px - x, py - y);
     if (distance < least) [best, least] = [id, distance];
@@ -26,9 +29,10 @@ export function drawPoints(context, view) {
     if (id !== selected && id !== hovered) drawPoint(context, view, id, point, RADIUS * small, marks.get(id));
   }
   for (const id of new Set([hovered, selected])) {
-    const point = state.points.get(id);
+    const mine = state.points.get(id);
+    const point = mine ?? theirs.get(id);
     if (!point) continue;
-    drawPoint(context, view, id, point, RADIUS + 2, marks.get(id));
+    if (mine) drawPoint(context, view, id, point, RADIUS + 2, marks.get(id));
     const [x, y] = placed(view, id, point);
     ring(context, x, y, RADIUS + 6, id === selected ? "#fff" : "rgba(255, 255, 255, 0.6)");
   }

@@ -23,21 +23,21 @@ export function markersOf({ session, selected, hovered, suggestions, underPointe
 }
 
 export function showPoint({ session, selected, hovered, suggestions, parts }, marks) {
-  for (const button of parts["point-bar"].children) button.disabled = selected === null;
-  showSuggestion(parts.suggestion, suggestions.of(selected));
+  for (const button of parts["point-bar"].children) button.disabled = !session.state.points.has(selected);
+  showSuggestion(parts.suggestion, suggestions.of(selected), session.state.points.has(selected));
   const id = hovered ?? selected;
   const point = session.state.points.get(id);
   const facts = point ? factsOf(session, id, point, marks) : overview(session.state.points);
   parts["point-info"].textContent = facts.join(" · ");
 }
 
-function showSuggestion(box, suggestion) {
+function showSuggestion(box, suggestion, mine) {
   box.hidden = !suggestion;
   if (!suggestion) return;
   const { why, vertex, confidence, point } = suggestion;
   const sure = confidence === undefined ? "" : ` (${Math.round(100 * confidence)} %)`;
   const what = point === null ? "deleted" : vertex < 0 ? "no vertex" : `vertex ${vertex}${sure}`;
-  const text = `${point === undefined ? "Suggested by " : ""}${SOURCES[why] ?? why}: ${what}`;
+  const text = `${point === undefined ? "Suggested by " : ""}${SOURCES[why] ?? why}: ${mine ? "" : "a point at "}${what}`;
   box.replaceChildren(text, el("kbd", {}, keyOf("takeSuggestion")));
 }
 

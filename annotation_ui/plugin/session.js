@@ -1,21 +1,20 @@
 // One reviewer's session: which instance is shown, what was done, what is on its way. Knows nothing of the page;
 // `ui` is told: shown(), changed(), status(), failed(error), say(text), hideMessage(kind).
 
-import { decodeInstance, decodeTemplate } from "./codec.js";
-import { applyPatch, makeAct, startState, Timeline } from "./model.js";
+import { decodeTemplate } from "./codec.js";
+import { Instances } from "./instances.js";
+import { applyPatch, makeAct } from "./model.js";
 import { Outbox } from "./outbox.js";
 import { checkVersion, VERSION } from "./protocol.js";
 import { Queue } from "./queue.js";
+import { Timings } from "./timings.js";
 
 const MAX_IDLE_S = 120; // a pause longer than this was not spent on the act
-const KEPT = 60; // instances whose acts can be undone without asking the desk
 const NEWS_MS = 15000; // between looks at what others did
 
 export class Session {
   constructor(call, ui) {
-    Object.assign(this, { call, ui, records: new Map(), ready: new Map(), trail: [], record: null });
-    this.times = { acts: [], nexts: [] }; // milliseconds, for the tests and the benchmark
-    this.began = new Map();
+    Object.assign(this, { call, ui, instances: new Instances(call), times: new Timings(), trail: [], record: null });
     this.behind = new Set(); // instances to be fetched again once their acts are stored
     this.ticket = 0;
   }
@@ -39,6 +38,10 @@ export class Session {
     this.news = setInterval(() => document.hidden || this.refreshQueue().catch(() => {}), NEWS_MS); // acts tell of trouble
   }
 
+  get records() {
+    return this.instances.records;
+  }
+
   get item() {
     return this.record?.item ?? null;
   }
@@ -49,18 +52,6 @@ export class Session {
 
   get entry() {
     return this.item && this.queue.of(this.item.instance_id);
-  }
-
-  async fetch(id, lease) {
-    const item = await decodeInstance(await this.call("review_instance", { instance_id: id, lease }));
-    return { item, state: startState(item), timeline: new Timeline(item.acts), readOnly: false, acted: false };
-  }
-
-  preload(id) {
-    if (!id || this.records.has(id) || this.ready.has(id)) return;
-    const loading = this.fetch(id, false);
-    loading.catch(() => this.ready.delete(id)); // what failed is told when it is shown
-    this.ready.set(id, loading);
   }
 
   following(id = this.item?.instance_id) {
@@ -76,35 +67,23 @@ export class Session {
     const ticket = ++this.ticket;
     this.wanted = id;
     const leaving = this.record;
+    const early = this.instances.ready.has(id);
     let record = this.records.get(id);
-    const early = this.ready.get(id);
     if (!record) {
       this.ui.status();
-      record = await (early ?? this.fetch(id, true));
-      this.ready.delete(id);
+      record = await this.instances.take(id);
     }
     if (ticket !== this.ticket) return this.release(record); // the user went elsewhere meanwhile
     const fresh = !early && !this.records.has(id);
-    this.keep(id, record);
+    this.instances.keep(id, record, new Set(this.outbox.items.map(({ act }) => act.instance_id)));
     this.record = record;
     this.lastAct = performance.now();
     this.adoptLease(record, record.item.lease, fresh);
     this.ui.shown();
-    await drawn();
-    this.times.nexts.push({ instance_id: id, drawn_ms: performance.now() - began, preloaded: !fresh });
+    await this.times.shown(id, began, !fresh);
     if (leaving && leaving !== record) this.leave(leaving);
     if (!fresh) this.lease(record);
-    this.preload(this.following());
-  }
-
-  keep(id, record) {
-    this.records.delete(id);
-    this.records.set(id, record);
-    const waiting = new Set(this.outbox.items.map(({ act }) => act.instance_id));
-    for (const old of this.records.keys()) {
-      if (this.records.size <= KEPT) break;
-      if (!waiting.has(old)) this.records.delete(old);
-    }
+    this.instances.preload(this.following());
   }
 
   leave(record) {
@@ -150,7 +129,7 @@ export class Session {
       this.behind.delete(id);
       if (this.item?.instance_id !== id) return void this.records.delete(id); // fetched when it is shown again
       const { added } = this.outbox;
-      const record = await this.fetch(id, true);
+      const record = await this.instances.fetch(id, true);
       if (this.item?.instance_id !== id) this.release(record);
       else if (this.outbox.added === added) return this.replace(id, record);
     }
@@ -206,10 +185,7 @@ export class Session {
       seconds,
       ...act,
     });
-    const mark = { action: act.action, began, drawn_ms: null, stored_ms: null };
-    this.began.set(key, mark);
-    this.times.acts.push(mark);
-    drawn().then(() => (mark.drawn_ms = performance.now() - began));
+    this.times.acted(key, act.action, began);
     return key;
   }
 
@@ -238,9 +214,7 @@ export class Session {
   }
 
   stored(item, answer) {
-    const mark = this.began.get(item.key);
-    if (mark) mark.stored_ms = performance.now() - mark.began;
-    this.began.delete(item.key);
+    this.times.stored(item.key);
     if (answer.progress) this.queue.progress = answer.progress;
     const id = item.act.instance_id;
     const entry = this.queue.of(id);
@@ -277,6 +251,3 @@ export class Session {
     if (id && !this.record.readOnly) this.call("review_release", { instance_id: id }, { keepalive: true }).catch(() => {});
   }
 }
-
-// Once the next frame is on the screen.
-const drawn = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));

@@ -65,6 +65,17 @@ def test_others_are_told_once_one_has_decided_oneself(desks: tuple[Desk, Desk]) 
     assert others(bob, "i/1") == []
 
 
+def test_points_that_others_added_are_told_apart_from_those_of_the_labels(desks: tuple[Desk, Desk]) -> None:
+    ann, bob = desks
+    new = {"x": 4.0, "y": 5.0, "vertex": 2, "visible": True}
+    for desk, point in ((ann, new | {"x": 9.0}), (bob, new)):  # both give theirs the first free number
+        desk.review_act(act_on(desk, "i/0", "add", {"points": {"12": point}}, point_id=12))
+        accept(desk, "i/0")
+        desk.review_release("i/0")
+    [told] = ann.review_others("i/0")["others"]
+    assert (told["points"], told["added"]) == ({}, [new])
+
+
 def test_instances_dealt_as_gold_or_to_several_are_blind_like_all(
     world: tuple[Store, DeskSettings], desks: tuple[Desk, Desk]
 ) -> None:

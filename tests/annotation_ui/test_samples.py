@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from annotation_ui.samples import export_dataset, image_root, read_label_sets, remove_dataset
+from annotation_ui.label_sets import read_label_sets
+from annotation_ui.samples import export_dataset, image_root, remove_dataset
 from densecorr.errors import AnnotationError, DatasetNotFoundError, SettingsError
 from storage.tables import records_to_table, write_tables
 from tests.annotation_ui.herd import (

@@ -25,7 +25,7 @@ ACT_S, NEXT_S = 0.3, 0.7
 NEXT_IS_LOADED = """async () => {
     const { session } = window.densecorrReview.panel;
     await session.outbox.idle();
-    return Boolean(await session.ready.get(session.following()));
+    return Boolean(await session.instances.ready.get(session.following()));
 }"""
 
 

@@ -75,6 +75,23 @@ class Panel:
         box = self.element(view).bounding_box()
         return box["x"] + place["x"], box["y"] + place["y"]
 
+    def free_points(self) -> list[int]:
+        """Points that are the ones picked where they are drawn, far enough from the others to be dragged."""
+        return self.look(
+            "[...p.session.state.points].filter(([id, q]) => p.image.pick(...p.image.toScreen(q.x, q.y)) === id"
+            " && p.image.pick(...p.image.toScreen(q.x + 9, q.y - 6)) === id && q.vertex >= 0).map(([id]) => id)"
+        )
+
+    def free_vertex(self) -> int:
+        """A vertex that no point has and that is the one picked where the turned template shows it."""
+        return self.look(
+            "(() => { const view = p.template.main;"
+            " const taken = new Set([...p.session.state.points.values()].map((q) => q.vertex));"
+            " if (view.stale) view.draw();"
+            " for (let v = 100; v < p.mesh.count; v++) { const at = view.placeOf(v);"
+            " if (!taken.has(v) && at.seen && view.pick(at.x, at.y) === v) return v; } })()"
+        )
+
     def click_point(self, key: int) -> None:
         point = self.point(key)
         self.page.mouse.click(*self.on_screen(point["x"], point["y"]))

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from densecorr.records import LabelRecord
 from storage.artifacts import Store
-from storage.datasets import read_labels
 from storage.decisions import read_decisions
 from tests.browser.app_page import (
     apart,
@@ -33,6 +31,7 @@ from tests.browser.app_world import (
 )
 from tests.browser.fake_scene import body
 from tests.browser.panel_page import Panel, open_panel
+from tests.browser.stored_review import check_acts, check_points, labels_of
 from tests.flows.command_line import densecorr
 
 pytestmark = [pytest.mark.browser, pytest.mark.mongo]
@@ -40,18 +39,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.mongo]
 N = 12
 REVIEWED = "p11"  # by someone else, before
 BY_MOUSE = "p7"
-# Points that are the ones picked where they are drawn, far enough from the others to be dragged.
-FREE = """[...p.session.state.points].filter(([id, q]) => p.image.pick(...p.image.toScreen(q.x, q.y)) === id
-    && p.image.pick(...p.image.toScreen(q.x + 9, q.y - 6)) === id && q.vertex >= 0).map(([id]) => id)"""
-# A vertex that no point has and that is the one picked where the turned template shows it.
-VISIBLE_ELSEWHERE = """(() => {
-    const view = p.template.main, taken = new Set([...p.session.state.points.values()].map((q) => q.vertex));
-    if (view.stale) view.draw();
-    for (let v = 100; v < p.mesh.count; v++) {
-        const at = view.placeOf(v);
-        if (!taken.has(v) && at.seen && view.pick(at.x, at.y) === v) return v;
-    }
-})()"""
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +103,7 @@ def test_the_dense_overlay_is_switched_on_and_off(app: App, page: Any):
 
 def test_acts_are_stored_and_undone(opened: Panel):
     first = opened.current()
-    opened.wait("p.session.ready.size > 0")
+    opened.wait("p.session.instances.ready.size > 0")
     before = opened.point(0)
     opened.press(".", "ArrowRight", "m", "z").saved()
     moved = opened.point(0)
@@ -206,6 +193,7 @@ def test_everything_has_room_in_the_app_too(app: App, page: Any):
             ".map((e) => e.textContent || e.className)"
         )
         assert outside == []
+        assert panel.look("p.root.querySelector('.dc-toolbar').clientHeight") < 30  # one row of buttons
         for pane in ("above", "main"):
             assert panel.element(pane).bounding_box()["height"] > 300
 
@@ -215,14 +203,14 @@ def test_a_review_by_mouse_reaches_the_table_and_the_next_export(
 ):
     before = labels_of(store, "zero")
     mouse = opened.page.mouse
-    opened.page.locator("button[data-testid=queue]").click()
+    opened.element("queue").click()
     opened.page.get_by_text(f"person {BY_MOUSE}", exact=True).click()
     opened.wait(f"p.session.item.instance_id === '{BY_MOUSE}' && p.session.item.lease.mine")
 
-    assigned, moved = opened.look(FREE)[:2]
+    assigned, moved = opened.free_points()[:2]
     opened.click_point(assigned)
     opened.wait(f"p.selected === {assigned}")
-    wanted = opened.look(VISIBLE_ELSEWHERE)
+    wanted = opened.free_vertex()
     mouse.click(*opened.vertex_on_screen("main", wanted))
     opened.wait(f"p.session.state.points.get({assigned}).vertex === {wanted}")
 
@@ -244,14 +232,8 @@ def test_a_review_by_mouse_reaches_the_table_and_the_next_export(
     app.process.wait(timeout=60)
 
     acts = [act for act in read_decisions(store) if act.instance_id == BY_MOUSE]
-    assert [act.action for act in acts] == ["assign", "move", "mirror", "undo", "accept"]
-    assert {(act.reviewer, act.label_id, act.dataset_id) for act in acts} == {
-        ("ann", before[BY_MOUSE].label_id, store.resolve("data"))
-    }
-    assert all(0 < act.seconds < 60 for act in acts)
-    assert acts[3].undoes == acts[2].decision_id
+    check_acts(acts, before[BY_MOUSE], store.resolve("data"))
     assert [act.point_id for act in acts[:2]] == [assigned, moved]
-    assert acts[0].before["points"][str(assigned)]["vertex"] == before[BY_MOUSE].vertex[assigned]
     assert acts[0].after["points"][str(assigned)]["vertex"] == wanted
     assert acts[1].after["points"][str(moved)]["x"] == pytest.approx(point["x"] + 9, abs=0.5)
     assert acts[1].after["points"][str(moved)]["y"] == pytest.approx(point["y"] - 6, abs=0.5)
@@ -263,19 +245,10 @@ def test_a_review_by_mouse_reaches_the_table_and_the_next_export(
     after = labels_of(store, told.stdout.split()[-1])
     corrected = after[BY_MOUSE]
     assert (corrected.source, corrected.weight) == ("correction", 2.5)
-    states = dict(kept)
-    assert list(corrected.point_ids) == sorted(states)
-    for name in ("x", "y", "vertex", "visible"):
-        expected = [states[key][name] for key in sorted(states)]
-        np.testing.assert_allclose(getattr(corrected, name), expected, rtol=1e-6)
-    changed = np.flatnonzero(corrected.vertex != before[BY_MOUSE].vertex)
-    assert changed.tolist() == [assigned]
+    check_points(corrected, dict(kept))
+    assert np.flatnonzero(corrected.vertex != before[BY_MOUSE].vertex).tolist() == [assigned]
     assert np.flatnonzero(corrected.x != before[BY_MOUSE].x).tolist() == [moved]
     untouched = after["p9"]
     assert (untouched.source, untouched.weight) == ("zero_shot", 1.0)
     assert (untouched.vertex == before["p9"].vertex).all()
     assert after[REVIEWED].vertex[0] == body().mirror[before[REVIEWED].vertex[0]]  # eve's is in, too
-
-
-def labels_of(store: Store, text: str) -> dict[str, LabelRecord]:
-    return dict(read_labels(store.path(store.resolve(text))))

@@ -95,7 +95,7 @@ def test_another_version_is_refused_with_what_to_do(desk, new_page):
 
 
 def test_an_instance_that_changed_meanwhile_is_drawn_anew(panel, desk):
-    panel.wait("p.session.ready.has('instance-01')")
+    panel.wait("p.session.instances.ready.has('instance-01')")
     desk.revision = "revision-2"
     desk.points = []
     panel.press("n")
@@ -145,7 +145,7 @@ def elsewhere(desk, instance_id: str, point_id: int) -> None:
 
 
 def test_an_act_on_its_way_stays_on_the_screen_when_the_instance_is_drawn_anew(panel, desk):
-    panel.wait("p.session.ready.has('instance-01')")
+    panel.wait("p.session.instances.ready.has('instance-01')")
     elsewhere(desk, "instance-01", 5)
     desk.holds["review_act"] = 1.5  # looked at long after the lease was answered
     panel.press("n")
@@ -159,7 +159,7 @@ def test_an_act_on_its_way_stays_on_the_screen_when_the_instance_is_drawn_anew(p
 
 
 def test_what_cannot_be_stored_now_is_not_drawn_away(panel, desk):
-    panel.wait("p.session.ready.has('instance-01')")
+    panel.wait("p.session.instances.ready.has('instance-01')")
     elsewhere(desk, "instance-01", 5)
     desk.errors["review_act"] = fault("storage")
     desk.holds["review_instance"] = 0.5

@@ -15,7 +15,7 @@ def test_shows_the_first_instance_beside_the_template_and_preloads_the_next(pane
     assert panel.current() == "instance-00"
     assert panel.look("p.template.main.raster.face.some((f) => f >= 0)")
     assert panel.look("p.template.views.every((v) => v.raster.face.some((f) => f >= 0))")
-    panel.wait("p.session.ready.has('instance-01')")
+    panel.wait("p.session.instances.ready.has('instance-01')")
     assert desk.leases == {"instance-00": "ann"}
     assert "0 / 8" in panel.text("rate")
 
@@ -109,7 +109,7 @@ def test_mirror_swaps_the_sides_of_the_whole_instance_in_one_act(panel, desk):
     ("key", "action"), [("a", "accept"), ("r", "reject"), ("s", "skip"), ("v", "not_visible")]
 )
 def test_a_verdict_is_stored_and_the_next_instance_drawn(panel, desk, key, action):
-    panel.wait("p.session.ready.has('instance-01')")
+    panel.wait("p.session.instances.ready.has('instance-01')")
     panel.press(key).saved()
     panel.wait("p.session.item.instance_id === 'instance-01'")
     assert last(desk)["after"] == {"verdict": {"action": action, "reason": ""}}

@@ -64,7 +64,7 @@ def test_two_reviewers_see_each_other_and_both_decisions_are_kept(
     ann.wait("p.session.item.lease.mine")
     bob = open_panel(pages["bob"], apps["bob"].url)
     assert bob.current() != shared  # goes to the first that is free
-    bob.page.locator("button[data-testid=queue]").click()
+    bob.element("queue").click()
     wait_for_row(bob, shared, "held by ann")
 
     row_of(bob, shared).click()
@@ -76,7 +76,7 @@ def test_two_reviewers_see_each_other_and_both_decisions_are_kept(
     assert bob.point(0) == before
     bob.press("n")
     bob.wait(f"p.session.item.instance_id !== '{shared}' && !p.session.record.readOnly")
-    ann.page.locator("button[data-testid=queue]").click()
+    ann.element("queue").click()
     wait_for_row(ann, bob.current(), "held by bob")
 
     ann.press(".")
@@ -89,7 +89,7 @@ def test_two_reviewers_see_each_other_and_both_decisions_are_kept(
 
     bob.page.reload()
     bob = Panel(bob.page).ready()
-    bob.page.locator("button[data-testid=queue]").click()
+    bob.element("queue").click()
     told = wait_for_row(bob, shared, "ann •")  # she decided; what, is shown once he did
     assert "held by" not in told
     assert "✓" not in told

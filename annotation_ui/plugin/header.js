@@ -1,0 +1,41 @@
+// What the header says: which instance, what was decided on it, what is stored, how far the review is.
+
+import { titleOf } from "./keys.js";
+import { isDecided, verdictOf } from "./queue.js";
+import { SIGNS } from "./queue_view.js";
+
+export function showTitle(parts, { category, instance_id, image_id, image, label }) {
+  parts.title.textContent = `${category} · ${instance_id}`;
+  parts.title.title = `image ${image_id}, ${image.width} × ${image.height}; labels: ${label.source}, ${label.producer}`;
+}
+
+export function showVerdict(parts, state) {
+  const verdict = state && verdictOf(state);
+  parts.verdict.textContent = verdict ? `${SIGNS[verdict]} ${verdict.replace("_", " ")}` : "";
+  parts.verdict.className = `dc-verdict ${verdict ? `dc-${verdict}` : ""}`;
+  parts.verdict.title = state?.verdict?.reason ?? "";
+}
+
+export function showOthers(parts, others, entry) {
+  const line = entry ? others.line() : "";
+  parts.others.hidden = !line;
+  parts.others.textContent = line;
+  parts.others.title = entry && isDecided(entry) ? `${line}; ${titleOf("others")}` : "what they decided is shown once you did";
+  parts.others.classList.toggle("dc-on", others.at >= 0);
+}
+
+export function showProgress(parts, progress, reviewer) {
+  const { done, total, accepted, rejected, per_hour } = progress;
+  parts.rate.textContent = `${done} / ${total}${per_hour ? ` · ${Math.round(per_hour)} per hour` : ""}`;
+  parts.rate.title = `${accepted} accepted, ${rejected} rejected by ${reviewer}`;
+  parts.done.style.width = `${total ? (100 * done) / total : 0}%`;
+}
+
+export function showStatus(parts, outbox) {
+  const waiting = outbox.items.length;
+  const kind = waiting === 0 ? "saved" : outbox.error ? "unsaved" : "saving";
+  parts.status.className = `dc-status dc-${kind}`;
+  parts.status.dataset.kind = kind;
+  parts.status.textContent = { saved: "✓ saved", saving: "saving…", unsaved: `⚠ ${waiting} not saved` }[kind];
+  parts.status.title = outbox.error?.message ?? "";
+}

@@ -1,0 +1,99 @@
+"""The FiftyOne data set that an export writes: which are ours, what they showed before, batches of samples.
+
+The digest of what a sample shows stands in its boxes' document, undeclared: there it goes with the content in one
+write, and FiftyOne's sidebar, which lists every declared field, does not show it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from densecorr.errors import SettingsError
+
+from .app import import_fiftyone
+from .fields import BOXES, ENDINGS, OVERLAYS, Overlay
+from .points import write_documents
+
+_DIGEST = "densecorr_digest"
+_INFO = "densecorr"  # our key in the FiftyOne data set's `info`: marks it as ours and lists our fields
+
+
+def open_dataset(name: str) -> Any:
+    """The FiftyOne data set of this name, made if there is none.
+
+    Raises:
+        SettingsError: it exists and did not come from here.
+    """
+    fo = import_fiftyone()
+    if fo.dataset_exists(name):
+        dataset = fo.load_dataset(name)
+        if _INFO not in dataset.info:
+            raise SettingsError(
+                "a new FiftyOne data set, or one exported from here",
+                f"'{name}', which came from elsewhere",
+                "Choose another --name.",
+            )
+        if dataset.has_field(_DIGEST):
+            dataset.delete_sample_field(_DIGEST)  # earlier exports had it as a field of its own
+        return dataset
+    dataset = fo.Dataset(name)
+    dataset.add_sample_field("image_id", fo.StringField)
+    dataset.create_index("image_id", unique=True)  # the database itself refuses a duplicate
+    dataset.info[_INFO] = {"fields": []}
+    dataset.save()
+    dataset.persistent = True  # last: killed before this, it would be a stranger, and FiftyOne removes it
+    return dataset
+
+
+def known_digests(dataset: Any) -> dict[str, str | None]:
+    """What `write_batch` was told of each image, by image id."""
+    return dict(zip(*dataset.values(["image_id", f"{BOXES}.{_DIGEST}"]), strict=True))
+
+
+def write_batch(
+    dataset: Any,
+    content: Mapping[str, dict[str, Any]],
+    digests: Mapping[str, str],
+    known: Mapping[str, str],
+    fields: Sequence[str],
+) -> None:
+    """Add or update the samples of these images.
+
+    Args:
+        dataset: the FiftyOne data set.
+        content: values by field, by image id.
+        digests: of what each of these images shows.
+        known: sample ids of the images that were there before.
+        fields: the label sets' fields.
+    """
+    fo = import_fiftyone()
+    documents = {}
+    for key, values in content.items():
+        documents[key] = {field: values.pop(field) for field in (BOXES, *fields)}
+        documents[key][BOXES][_DIGEST] = digests[
+            key
+        ]  # with the content: killed in between, it is written again
+    new = {key: values for key, values in content.items() if key not in known}
+    ids = {key: known[key] for key in content if key in known}
+    if new:
+        samples = [fo.Sample(image_id=key, **values) for key, values in new.items()]
+        added = dataset.add_samples(samples, validate=False, progress=False)  # built here: no check needed
+        ids |= dict(zip(new, added, strict=True))
+    old = {known[key]: values for key, values in content.items() if key in known}
+    for field in next(iter(old.values()), {}):
+        by_id = {sample_id: values[field] for sample_id, values in old.items()}
+        if dataset.has_field(field) or any(value is not None for value in by_id.values()):
+            dataset.set_values(field, by_id, key_field="id", validate=False)
+    write_documents(dataset, {ids[key]: values for key, values in documents.items()})
+
+
+def list_fields(
+    dataset: Any, label_fields: Sequence[str], overlays: Sequence[Overlay], keep: bool
+) -> list[str]:
+    """Note which fields are ours: those of this export and, with `keep`, of earlier ones, else these are removed."""
+    endings = [*ENDINGS, *(OVERLAYS[kind] for kind in overlays)]
+    fields = [field + ending for field in label_fields for ending in endings]
+    before = [field for field in dataset.info[_INFO]["fields"] if field not in fields]
+    if not keep:
+        dataset.delete_sample_fields([field for field in before if dataset.has_field(field)])
+    dataset.info[_INFO] = {"fields": [*fields, *before] if keep else fields}
+    return dataset.info[_INFO]["fields"]
