@@ -31,8 +31,10 @@ $(STAMP): pyproject.toml infra/set_up.sh infra/constraints.txt infra/constraints
 demo: $(STAMP)
 	@$(BIN)/densecorr demo $(ARGS)
 
+# Bytecode is kept even where the environment says not to: each worker, and each of the some hundred processes that
+# tests start, would compile the packages and rewrite the tests' assertions anew.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -236,4 +236,4 @@ def true_vertices(label: "LabelRecord", truth: "LabelRecord", reach: float) -> n
     return np.where(away <= reach, np.asarray(truth.vertex)[use][nearest], -1)
 
 
-STAGE = Stage("collect", Collect, version=1, write=write)
+STAGE = Stage("collect", Collect, version=2, write=write)

@@ -22,7 +22,7 @@ def distances_to(
     By label id; 1 where either has no vertex. A label set that the opinion says nothing of is left out.
 
     Raises:
-        TrainingError: the opinion has other points.
+        TrainingError: the opinion has other points, or is for another template.
     """
     others, rows = read_labels(opinion), kept_geodesic_rows(template)
     found = {}
@@ -34,6 +34,12 @@ def distances_to(
             raise TrainingError(
                 f"an opinion at the {len(label.x)} points of {label.label_id}",
                 f"one at {len(other.x)} points, others among them",
+                "Make it from the same labels: densecorr opinion --labels LABELS.",
+            )
+        if other.template_id != label.template_id:
+            raise TrainingError(
+                f"an opinion on the template {label.template_id}",
+                f"one on {other.template_id}",
                 "Make it from the same labels: densecorr opinion --labels LABELS.",
             )
         one, two = (np.asarray(given.vertex, dtype=np.int64) for given in (label, other))

@@ -79,7 +79,7 @@ def write(out: Path, inputs: StageInputs, command: Train, progress: Progress) ->
         command.category,
         command.split,
         command.filter,
-        settings.points,
+        min(settings.points, N_POINTS),
         inputs.path("opinion") if command.opinion else None,
     )
     work, synthetic = out / "work", None

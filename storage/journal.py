@@ -22,7 +22,7 @@ from .artifacts import Store
 from .decision_rows import decode_decision
 from .filesystem import Place
 from .journal_errors import BUSY_S, JournalError, damaged, explained
-from .journal_file import INSERT, VERSION, create_journal, to_row
+from .journal_file import INSERT, VERSION, create_journal, journal_lock, to_row
 
 REVIEW = "review"
 _SUFFIX = ".sqlite"
@@ -82,18 +82,14 @@ class Journal:
         with explained(self.path):
             if not self.path.exists():
                 create_journal(self.path)
-            elif not self.path.stat().st_size:  # SQLite would take it for a new one, and delete its log
-                raise damaged(self.path, "an empty file")
-            self._connection = sqlite3.connect(
-                self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-            )
-            try:
-                self._prepare()
-                if check:
-                    self.check()
-            except BaseException:
-                self._connection.close()
-                raise
+            with journal_lock(self.path):
+                self._connection = self._open()
+        try:
+            if check:
+                self.check()
+        except BaseException:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> "Journal":
         return self
@@ -186,8 +182,19 @@ class Journal:
         except (ValueError, TypeError, KeyError) as error:
             raise damaged(self.path, f"an act that is none: '{error}'") from error
 
-    def _prepare(self) -> None:
-        [version] = self._connection.execute("PRAGMA user_version").fetchone()
+    def _open(self) -> sqlite3.Connection:
+        if not self.path.stat().st_size:  # SQLite would take it for a new one, and delete its log
+            raise damaged(self.path, "an empty file")
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        [version] = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             raise damaged(self.path, "a database that is no journal")
         if version != VERSION:
@@ -196,14 +203,14 @@ class Journal:
                 f"version {version}",
                 "Use the densecorr version that wrote it.",
             )
-        self._connection.execute("PRAGMA synchronous = FULL")  # an act is flushed before append returns
-        self._connection.execute("PRAGMA fullfsync = ON")  # macOS: down to the platter
+        connection.execute("PRAGMA synchronous = FULL")  # an act is flushed before append returns
+        connection.execute("PRAGMA fullfsync = ON")  # macOS: down to the platter
         deadline = time.monotonic() + BUSY_S
         while (
             True
         ):  # who changes the mode while another does is told "busy" at once, without SQLite's own wait
             try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA journal_mode = WAL")
                 break
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:

@@ -21,6 +21,10 @@ _REASONS = {  # by SQLite's primary result code; every other one means damage
         f"the journal free within {BUSY_S:.0f} s",
         "Another process holds it: end that one, then send the act again.",
     ),
+    sqlite3.SQLITE_PROTOCOL: (
+        "the journal's log free",
+        "Other processes open it again and again: end those, then send the act again.",
+    ),
     sqlite3.SQLITE_READONLY: ("a journal that may be written", "Correct the permissions of the folder."),
     sqlite3.SQLITE_CANTOPEN: ("a journal that can be opened", "Correct the path or the permissions."),
 }

@@ -32,9 +32,9 @@ INSERT = (
 )
 
 
-def journals_lock(path: Path) -> FileLock:
-    """Held while a journal is made or replaced."""
-    return FileLock(path.parent / "journals.lock")
+def journal_lock(path: Path) -> FileLock:
+    """Held while a journal is made, opened or replaced: who opens one must not get the file that is replaced."""
+    return FileLock(f"{path}.lock", mode=0o666)  # another account that may read the journal opens it, too
 
 
 def write_journal(path: Path, rows: Iterable[Row]) -> None:
@@ -72,7 +72,7 @@ def create_journal(path: Path) -> None:
         sqlite3.Error, OSError: it cannot be written.
     """
     _make_folder(path.parent)
-    with journals_lock(path):
+    with journal_lock(path):
         if path.exists():
             return
         if Path(f"{path}-wal").exists():

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow.dataset as ds
+
 from .artifacts import Store
+from .decision_rows import table_to_decisions
+from .delta import read_rows
 from .filesystem import flush_folder
 from .journal import Journal, journal_path, list_journals
 from .journal_errors import DamagedJournalError, JournalError, explained
-from .journal_file import Row, journals_lock, write_journal
+from .journal_file import Row, journal_lock, to_row, write_journal
 from .journal_salvage import read_journal_files
 
 _LOCKS = (512, 0x40000000)  # the bytes of a database that SQLite locks: how many, from where on
@@ -34,12 +38,14 @@ def recover_journal(store: Store, reviewer: str) -> Recovery | None:
 
     The damaged file and its log are copied to `journals/damaged/`, and the new journal takes the old one's place once
     it is on the disk; so a kill at any moment loses nothing, and the next run goes on. All acts of the new journal
-    wait for `compact`, which knows those that the table holds.
+    wait for `compact`, which knows those that the table holds; these are taken from the table, since damage may have
+    changed a digit.
 
     Raises:
         SettingsError: the name cannot be a reviewer's.
         JournalError: the reviewer has no journal, a process uses it, or it cannot be opened, read or written for
             another reason than damage.
+        ArtifactError: the table of decisions is damaged or cannot be reached; nothing was changed.
     """
     path = journal_path(store, reviewer)
     log = Path(f"{path}-wal")
@@ -53,7 +59,8 @@ def recover_journal(store: Store, reviewer: str) -> Recovery | None:
         return None
     except DamagedJournalError:
         pass
-    with explained(path), journals_lock(path), _alone(path) as file:
+    stored = table_to_decisions(read_rows(store.place, ds.field("reviewer") == reviewer))
+    with explained(path), journal_lock(path), _alone(path) as file:
         folder = path.parent / "damaged"
         folder.mkdir(exist_ok=True)
         stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -67,6 +74,7 @@ def recover_journal(store: Store, reviewer: str) -> Recovery | None:
         rows: dict[str, Row] = {}
         for earlier in sorted(folder.glob(f"{reviewer}-*/{path.name}")):  # a run that was killed left one
             rows |= read_journal_files(earlier)
+        rows |= {act.decision_id: to_row(act) for act in stored if act.decision_id in rows}
         part = path.with_name(f".{path.name}.new")
         write_journal(part, (rows[key] for key in sorted(rows)))
         for stale in (log, Path(f"{path}-shm")):

@@ -2,6 +2,7 @@
 
 SQLite keeps rows in leaf pages (kind 13), each with the offsets of its cells; a row too long for its page goes on in a
 chain of overflow pages. Newer versions of pages stand in the log beside the file (-wal) until they are copied over.
+Acts are never changed or removed, so what any version of a page holds counts: the newest may be the damaged one.
 Source: https://www.sqlite.org/fileformat2.html, sections 1.6, 2.1 and 4.
 """
 
@@ -30,17 +31,20 @@ def salvage(file: bytes, log: bytes = b"") -> dict[str, Row]:
         file: of the journal, as it is.
         log: of the file beside it whose name ends in `-wal`.
     """
-    size = _page_size(file)
-    pages = {number + 1: file[at : at + size] for number, at in enumerate(range(0, len(file), size))}
-    pages |= _log_pages(log, size)
+    size, unused = _page_size(file)
+    pages: dict[int, bytes] = {}
     found: dict[str, Row] = {}
-    for page in pages.values():
-        for payload in _payloads(page, pages, size):
-            with contextlib.suppress(ValueError, TypeError, KeyError, IndexError, AnnotationError):
-                key, text = _columns(payload)
-                row = to_row(decode_decision(text))
-                if row[0] == key:
-                    found[key] = row
+    for changed in (_file_pages(file, size), *_commits(log, size)):
+        pages |= changed
+        for page in changed.values():
+            for payload in _payloads(page, pages, size - unused):
+                with contextlib.suppress(ValueError, TypeError, KeyError, IndexError, AnnotationError):
+                    key, text = _columns(payload)
+                    if key in found and found[key][-1] == text:  # as in an earlier version of the page
+                        continue
+                    row = to_row(decode_decision(text))
+                    if row[0] == key:
+                        found[key] = row
     return found
 
 
@@ -54,29 +58,35 @@ def read_journal_files(path: Path) -> dict[str, Row]:
     return salvage(path.read_bytes(), log.read_bytes() if log.exists() else b"")
 
 
-def _page_size(file: bytes) -> int:
-    if not file.startswith(b"SQLite format 3\0") or len(file) < 18:
-        return _PAGE
+def _page_size(file: bytes) -> tuple[int, int]:
+    """The size of a page, and how many bytes at its end SQLite leaves unused; both in bytes."""
+    if not file.startswith(b"SQLite format 3\0") or len(file) < 21:
+        return _PAGE, 0
     [size] = struct.unpack_from(">H", file, 16)
-    return 65536 if size == 1 else size if size >= 512 and size & (size - 1) == 0 else _PAGE
+    size = 65536 if size == 1 else size
+    return (size, file[20]) if size >= 512 and size & (size - 1) == 0 else (_PAGE, 0)
 
 
-def _log_pages(log: bytes, size: int) -> dict[int, bytes]:
-    """The newest version of each page in the log, of what was committed since it was begun."""
+def _file_pages(file: bytes, size: int) -> dict[int, bytes]:
+    return {number: file[at : at + size] for number, at in enumerate(range(0, len(file), size), 1)}
+
+
+def _commits(log: bytes, size: int) -> Iterator[dict[int, bytes]]:
+    """The pages of each commit in the log, the oldest first, of those since it was begun."""
     if len(log) < _HEADER or struct.unpack_from(">I", log)[0] not in _LOGS:
-        return {}
-    salt, pages, open_ = log[16:24], {}, {}
+        return
+    salt, open_ = log[16:24], {}
     for at in range(_HEADER, len(log) - _FRAME - size + 1, _FRAME + size):
         number, commit = struct.unpack_from(">II", log, at)
         if log[at + 8 : at + 16] == salt:
             open_[number] = log[at + _FRAME : at + _FRAME + size]
             if commit:
-                pages, open_ = {**pages, **open_}, {}
-    return pages
+                yield open_
+                open_ = {}
 
 
 def _payloads(page: bytes, pages: dict[int, bytes], size: int) -> Iterator[bytes]:
-    """The content of each row of a leaf page."""
+    """The content of each row of a leaf page; `size` is what SQLite uses of a page, in bytes."""
     if len(page) < 8 or page[0] != _LEAF:
         return
     [n_cells] = struct.unpack_from(">H", page, 3)

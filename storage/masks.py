@@ -59,8 +59,8 @@ def correct_tables(instances: pa.Table, images: pa.Table, labels: pa.Table) -> p
     pairs = zip(labels["instance_id"].to_pylist(), labels["extra"].to_pylist(), strict=True)
     for instance_id, text in pairs:
         polygons = json.loads(text).get(KEY) if text and KEY in text else None
-        if polygons is not None:
-            masks[instance_id] = polygons
+        masks[instance_id] = polygons
+    masks = {key: polygons for key, polygons in masks.items() if polygons is not None}
     if not masks:
         return instances
     keys, image_ids = (instances[name].to_pylist() for name in ("instance_id", "image_id"))

@@ -95,9 +95,8 @@ def test_the_app_answers_where_it_was_told_to_and_nowhere_else(
     monkeypatch.setenv("FIFTYONE_DEFAULT_APP_ADDRESS", "0.0.0.0")
     write_png(tmp_path / "a.png", np.zeros((4, 4, 3), dtype=np.uint8))
     fiftyone.Dataset("opened").add_sample(fiftyone.Sample(filepath=str(tmp_path / "a.png")))
-    session = open_app(
-        "opened", port, own_address, wait=False
-    )  # one that no setting or default would lead to
+    # an address that no setting or default leads to; a loop-back one would hide that it is not looked at
+    session = open_app("opened", port, own_address, wait=False)
     try:
         check_sockets(port, own_address)
         with pytest.raises(DependencyError, match=own_address):

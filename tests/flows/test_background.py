@@ -13,6 +13,7 @@ import psutil
 import pytest
 from command_line import densecorr
 
+from flows import cli
 from flows.server import answers, read_background
 from storage.artifacts import Store
 
@@ -25,20 +26,29 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
         return probe.getsockname()[1]
 
 
-def test_up_status_down(port: int, tmp_path: Path, text_file: Path) -> None:
-    nothing = densecorr("down", cwd=tmp_path)
-    assert nothing.returncode == 0
-    assert "no server is running" in nothing.stderr
+def test_up_status_down(
+    port: int,
+    tmp_path: Path,
+    text_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def say(*arguments: str) -> tuple[str, str]:
+        """What a command prints that needs no process of its own."""
+        assert cli.main(list(arguments)) == 0
+        return capsys.readouterr()
+
+    monkeypatch.chdir(tmp_path)
+    assert "no server is running" in say("down")[1]
     (tmp_path / ".env").write_text("PREFECT_API_URL=http://stray.invalid/api\n")  # must not bite
     up = densecorr("up", "--port", str(port), cwd=tmp_path)
     try:
         assert up.returncode == 0, up.stderr
         assert up.stdout == f"export PREFECT_API_URL=http://127.0.0.1:{port}/api\n"
-        again = densecorr("up", "--port", str(port), cwd=tmp_path)
-        assert again.stdout == up.stdout
-        assert "running already" in again.stderr
-        status = densecorr("status", cwd=tmp_path)
-        assert f"http://127.0.0.1:{port}/api (densecorr up), answers" in status.stdout
+        out, err = say("up", "--port", str(port))
+        assert out == up.stdout
+        assert "running already" in err
+        assert f"http://127.0.0.1:{port}/api (densecorr up), answers" in say("status")[0]
         tracked = densecorr("toys:WORDS", "--text", str(text_file), cwd=tmp_path)
         assert tracked.returncode == 0, tracked.stderr
         assert "tracking" not in tracked.stderr
@@ -46,11 +56,11 @@ def test_up_status_down(port: int, tmp_path: Path, text_file: Path) -> None:
         assert background is not None
         family = psutil.Process(background.pid).children(recursive=True)
     finally:
-        down = densecorr("down", cwd=tmp_path)
-    assert "stopped" in down.stderr
+        down = say("down")
+    assert "stopped" in down[1]
     assert not answers(f"http://127.0.0.1:{port}/api")
     assert not any(child.is_running() for child in family)
-    assert "none" in densecorr("status", cwd=tmp_path).stdout
+    assert "none" in say("status")[0]
 
 
 def test_a_port_in_use_is_named(port: int, tmp_path: Path) -> None:

@@ -71,3 +71,9 @@ def test_an_opinion_on_other_points_is_refused(world: SimpleNamespace):
     other = put_labels(world.store, make_labels(N, POINTS, "model", "moved", shift=1.0), "moved")
     with pytest.raises(TrainingError, match="densecorr opinion --labels"):
         chosen(world, LabelFilter(), world.store.path(other))
+
+
+def test_an_opinion_on_another_template_is_refused(world: SimpleNamespace):
+    others = [replace(one, template_id="other") for one in make_labels(N, POINTS, "model", "other")]
+    with pytest.raises(TrainingError, match="one on other"):
+        chosen(world, LabelFilter(), world.store.path(put_labels(world.store, others, "other")))

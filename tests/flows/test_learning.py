@@ -14,6 +14,8 @@ from densecorr.datasets.world_settings import WorldSettings
 from densecorr.errors import EmptyInstanceError, SettingsError, TrainingError
 from densecorr.pseudolabels import LabelFilter, ZeroShotSettings
 from densecorr.records import LabelRecord
+from densecorr.rendering.cameras import RigSettings
+from densecorr.rendering.views import ViewSettings
 from densecorr.synthesis import ProceduralGenerator, Viewpoints
 from densecorr.templates import TemplateSettings, read_template
 from densecorr.training import TrainSettings
@@ -61,7 +63,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     ids.dataset = run("ingest", Ingest(f"{world}/annotations.json", world))
     small = TemplateSettings(n_coarse=150, n_eigenpairs=64)
     ids.template = run("template", TemplateCommand("quadruped", "quadruped", settings=small))
-    ids.views = run("render", Render(ids.template))
+    rig = RigSettings(n_azimuths=12, elevations=(10.0,), size=192)
+    ids.views = run("render", Render(ids.template, settings=ViewSettings(rig)))
     ids.features = run("features", ExtractFeatures(ids.template, ids.views))
     shared = {"dataset": ids.dataset, "template": ids.template, "category": "quadruped"}
     ids.label = PseudoLabel(features=ids.features, split="train", settings=ZERO_SHOT, **shared)

@@ -135,18 +135,20 @@ def test_the_command_exports_and_removes(store: Store, tmp_path: Path) -> None:
         pytest.skip("no DENSECORR_MONGOD: `bash infra/get_mongod.sh FOLDER` gets one")
     environment = os.environ | {"DENSECORR_MONGO_DIR": str(tmp_path / "mongo"), "FIFTYONE_DATABASE_URI": ""}
 
-    def densecorr(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "flows.cli", "--store", store.place.uri, "review", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    count = "'trial': 1 images ({}, 0 updated, 0 removed), 1 instances; points: truth 4, zero_shot 4."
 
-    for done in ("1 added, 0 updated", "0 added, 0 updated"):
-        result = densecorr("open", "data", "--labels", "zero", "--name", "trial", "--export-only")
-        assert result.returncode == 0, result.stderr
-        assert (
-            f"'trial': 1 images ({done}, 0 removed), 1 instances; points: truth 4, zero_shot 4."
-            in result.stderr
-        )
-    assert densecorr("remove", "trial").returncode == 0
-    again = densecorr("remove", "trial")
-    assert again.returncode == 2
-    assert "'trial'" in again.stderr
+    def run(*commands: str) -> tuple[str, str]:
+        """The exit codes of some commands in one new process, which imports FiftyOne once, and what it said."""
+        lines = [f"print(main(['--store', {store.place.uri!r}, 'review', {each}]))" for each in commands]
+        command = [sys.executable, "-c", "\n".join(["from flows.cli import main", *lines])]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=True)
+        return " ".join(done.stdout.split()), done.stderr
+
+    export = "'open', 'data', '--labels', 'zero', '--name', 'trial', '--export-only'"
+    codes, said = run(export)
+    assert codes == "0", said
+    assert count.format("1 added") in said
+    codes, said = run(export, "'remove', 'trial'", "'remove', 'trial'")
+    assert codes == "0 0 2", said
+    assert count.format("0 added") in said
+    assert "'trial'" in said.splitlines()[-2]

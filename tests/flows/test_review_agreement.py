@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +44,13 @@ class World:
     template: Template
     labels: list[LabelRecord]
     true: list[np.ndarray]
+    D: np.ndarray  # geodesic distances between all vertices
 
     def review(
         self, name: str, noise: NoiseModel, seed: int, n: int = N, costs: CostModel | None = None
     ) -> None:
         """A simulated review of the first n."""
-        rows = partial(geodesic_rows, self.template)
-        surface = Surface(rows, self.template, area=self.template.mass)
+        surface = Surface(self.D.__getitem__, self.template, area=self.template.mass)
         annotator = SimulatedAnnotator(noise, costs or CostModel(), name=name)
         acts = []
         for i, (label, true) in enumerate(zip(self.labels[:n], self.true, strict=False)):
@@ -62,7 +61,7 @@ class World:
     def verdict(self, name: str, i: int, action: str) -> None:
         """Another verdict of a reviewer on a label set."""
         rng = np.random.default_rng(0)
-        surface = Surface(partial(geodesic_rows, self.template), self.template)
+        surface = Surface(self.D.__getitem__, self.template)
         nobody = np.full(POINTS, -1)
         annotator = SimulatedAnnotator(NoiseModel((0.0,)), name=name)
         [act] = simulate_decisions(self.labels[i], nobody, annotator, surface, rng, self.dataset)
@@ -93,13 +92,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> World:
     store.tag("data", dataset)
     store.tag("wrong", put_labels(store, labels, "wrong"))
     template = read_template(store.path(settings.template))
-    return World(store, dataset, template, labels, [label.vertex for label in people])
+    D = geodesic_rows(template, np.arange(len(template.V)))
+    return World(store, dataset, template, labels, [label.vertex for label in people], D)
 
 
 @pytest.fixture
 def world(built: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A copy for each test, without a decision."""
     monkeypatch.setenv("DENSECORR_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr("flows.review_agreement_maps._SIZE", 120)  # smaller pictures
     shutil.copytree(built.store.place.uri, tmp_path / "store")
     return replace(built, store=Store(tmp_path / "store"))
 
@@ -110,7 +111,7 @@ def inside(interval: Mapping[str, float], value: float) -> bool:
 
 def planted_moment(world: World, sigma: float, power: int) -> np.ndarray:
     """The mean of distance ** power that the noise model states on this mesh, at each true point."""
-    D = geodesic_rows(world.template, np.concatenate(world.true))
+    D = world.D[np.concatenate(world.true)]
     weight = np.exp(-np.square(D) / (2 * sigma**2)) * world.template.mass
     return (weight * D**power).sum(axis=1) / weight.sum(axis=1)
 

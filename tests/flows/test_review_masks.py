@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from annotation_ui.desk import Desk
@@ -28,6 +29,7 @@ from flows.train import _examples as make_examples
 from storage.artifacts import Store
 from storage.datasets import read_instances
 from storage.decisions import append_decisions, read_decisions
+from storage.masks import correct_tables
 from tests.annotation_ui.review_world import SIDE, make_world
 from tests.label_studio import submit
 
@@ -328,6 +330,17 @@ def test_a_mask_drawn_anew_is_that_of_the_object_whose_box_it_fits(
     redraw(away, form, [(1.0, 1.0), (5.0, 1.0), (5.0, 5.0)])
     with pytest.raises(AnnotationError, match="ball"):
         run(store, ReviewImport("data", away, "bo", form, "zero"))
+
+
+def test_of_two_label_sets_of_an_instance_the_last_says_what_its_mask_is() -> None:
+    square = json.dumps({"corrected_mask": [[1.0, 1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0]]})
+    kind = pa.struct([("size", pa.list_(pa.int64())), ("counts", pa.string()), ("polygons", pa.null())])
+    images = pa.table({"image_id": ["m"], "height": [9], "width": [9]})
+    columns: dict[str, Any] = {"instance_id": ["i"], "image_id": ["m"], "area": [5.0]}
+    columns |= {"silhouette": pa.array([None], kind), "silhouette_source": ["dataset"], "extra": [None]}
+    instances = pa.table(columns)
+    labels = pa.table({"instance_id": ["i", "i"], "extra": [square, None]})
+    assert correct_tables(instances, images, labels).equals(instances)
 
 
 def test_training_says_that_encoded_crops_keep_the_old_masks(

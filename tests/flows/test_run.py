@@ -88,14 +88,14 @@ def test_tracking_does_not_change_a_result(text_file: Path, session: Session, tm
 
 
 def test_stages_that_do_not_wait_for_each_other_run_at_once(session: Session, tmp_path: Path) -> None:
-    slow = "".join(f'[stages.{n}]\ncommand = "toys:SLOW"\nseconds = 1.{n}\n' for n in (1, 2))
-    results = run_file(write_pipeline(tmp_path, slow), session)
-    times = {}
-    for key, result in results.items():
-        end = float((session.store.path(result.artifact_id) / "slept.txt").read_text())
-        times[key] = (end - result.seconds, end)
-    (start_1, end_1), (start_2, end_2) = times["1"], times["2"]
-    assert max(start_1, start_2) < min(end_1, end_2)
+    """Each waits for a file that the other makes."""
+    files = tmp_path / "1", tmp_path / "2"
+    both = "".join(
+        f'[stages.s{n}]\ncommand = "toys:SLOW"\nseconds = 0.1\nmark = "{mark}"\nuntil = "{until}"\n'
+        for n, mark, until in ((1, *files), (2, *reversed(files)))
+    )
+    results = run_file(write_pipeline(tmp_path, both), session)
+    assert [result.made for result in results.values()] == [True, True]
 
 
 def test_at_most_max_workers_stages_run_at_once(session: Session, tmp_path: Path) -> None:
@@ -132,7 +132,9 @@ def test_a_failure_keeps_what_is_finished(
 def test_a_failure_is_said_at_once_and_what_runs_is_finished(
     session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = '[stages.slow]\ncommand = "toys:SLOW"\n[stages.bad]\ncommand = "toys:BROKEN"\n'
+    begun = tmp_path / "begun"  # slow sleeps only from when bad has begun
+    text = f'[stages.slow]\ncommand = "toys:SLOW"\nuntil = "{begun}"\n'
+    text += f'[stages.bad]\ncommand = "toys:BROKEN"\nmark = "{begun}"\n'
     text += '[stages.never]\ncommand = "toys:SLOW"\nafter = ["@slow"]\n'
     with pytest.raises(MeshError):
         run_file(write_pipeline(tmp_path, text), session)

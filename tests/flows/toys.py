@@ -10,6 +10,8 @@ from densecorr.hub import ModelRef
 from flows.progress import Progress
 from flows.stage import ArtifactRef, MeshSource, Runtime, SourcePath, Stage, StageInputs
 
+PATIENCE_S = 60.0  # of a stage that waits for another
+
 
 @dataclass(frozen=True)
 class Words:
@@ -56,12 +58,14 @@ class Total:
 
 @dataclass(frozen=True)
 class Slow:
-    """Sleep in small steps."""
+    """Make the file `mark`, wait for the file `until`, then sleep in small steps."""
 
     seconds: float = 1.0
     after: tuple[ArtifactRef, ...] = ()
     gpu: bool = False
     step: float = 0.05
+    mark: str | None = None
+    until: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,10 @@ class Flaky:
 
 @dataclass(frozen=True)
 class Broken:
-    """Fail, as a user's mistake or as ours."""
+    """Make the file `mark` and fail, as a user's mistake or as ours."""
 
     kind: str = "mesh"
+    mark: str | None = None
     after: tuple[ArtifactRef, ...] = ()
 
 
@@ -119,6 +124,13 @@ def write_total(out: Path, inputs: StageInputs, command: Total, progress: Progre
 
 
 def write_slow(out: Path, inputs: StageInputs, command: Slow, progress: Progress) -> None:
+    if command.mark is not None:
+        Path(command.mark).touch()
+    deadline = time.monotonic() + PATIENCE_S
+    while command.until is not None and not Path(command.until).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(command.until)
+        time.sleep(command.step)
     n_steps = int(command.seconds / command.step)
     for step in range(n_steps):
         time.sleep(command.step)
@@ -136,6 +148,8 @@ def write_flaky(out: Path, inputs: StageInputs, command: Flaky, progress: Progre
 
 
 def write_broken(out: Path, inputs: StageInputs, command: Broken, progress: Progress) -> None:
+    if command.mark is not None:
+        Path(command.mark).touch()
     if command.kind == "mesh":
         raise MeshError("a closed mesh", "3 holes", "Close them.")
     raise ZeroDivisionError("one over nothing")

@@ -2,15 +2,17 @@
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from densecorr.errors import AnnotationError, ArtifactError, SettingsError
@@ -421,6 +423,16 @@ PATCHES = st.dictionaries(
     max_size=3,
 )
 ZONES = st.timezones() | st.just(UTC)
+
+
+REPEATED = datetime(1992, 10, 25, 1, tzinfo=ZoneInfo("America/Adak"))  # the clock was put back an hour
+
+
+def in_utc(acts: Sequence[Decision]) -> list[Decision]:
+    """The acts with their times in UTC: Python holds an hour that a clock repeats unequal to itself elsewhere."""
+    return [replace(act, time=act.time.astimezone(UTC)) for act in acts]
+
+
 DECISION = st.builds(
     Decision,
     decision_id=TEXTS.filter(bool),
@@ -443,10 +455,12 @@ DECISION = st.builds(
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(DECISION, max_size=4, unique_by=lambda act: act.decision_id))
+@example([replace(make_decision(fold, "ann"), time=REPEATED.replace(fold=fold)) for fold in (0, 1)])
 def test_rows_and_journals_return_what_they_were_given(tmp_path: Path, acts: list[Decision]) -> None:
-    assert table_to_decisions(decisions_to_table(acts)) == acts
+    written, acts = acts, in_utc(acts)
+    assert table_to_decisions(decisions_to_table(written)) == acts
     with Journal(tmp_path / f"{secrets.token_hex(8)}.sqlite") as journal:
-        for act in acts:
+        for act in written:
             journal.append(act)
         ordered = sorted(acts, key=lambda act: act.decision_id.encode())
         assert journal.decisions() == journal.pending() == ordered
@@ -458,4 +472,4 @@ def test_the_table_returns_what_it_was_given(tmp_path_factory: Any, acts: list[D
     store = Store(tmp_path_factory.mktemp("store"))
     assert append_decisions(store, acts) == len(acts)
     assert append_decisions(store, acts) == 0
-    assert read_decisions(store) == sorted(acts, key=lambda act: act.decision_id.encode())
+    assert read_decisions(store) == sorted(in_utc(acts), key=lambda act: act.decision_id.encode())

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from storage.decision_rows import decode_decision
 from storage.decisions import append_decisions, compact, read_decisions
 from storage.journal import Journal, journal_path
 from storage.journal_errors import DamagedJournalError, JournalError
+from storage.journal_file import _SCHEMA, INSERT, journal_lock, to_row, write_journal
 from storage.journal_recover import recover_journal
 from storage.journal_salvage import read_journal_files, salvage
 from tests.storage.damaged_journals import DAMAGES, PAGE, empty, overwrite_a_page, overwrite_the_header
@@ -98,6 +100,33 @@ def test_garbage_is_passed_over_wherever_it_lies(store: Store) -> None:
         found = salvaged(path)
         assert len(found) > 5
         assert {act.decision_id for act in found} <= known.keys()
+
+
+def test_a_torn_page_of_the_log_costs_only_what_no_other_version_of_it_holds(
+    logged: tuple[Path, list[Decision]],
+) -> None:
+    path, acts = logged
+    content, log = path.read_bytes(), Path(f"{path}-wal").read_bytes()
+    for at in range(32 + 24, len(log), PAGE + 24):
+        torn = log[: at + 512] + bytes(PAGE - 512) + log[at + PAGE :]
+        assert len(salvage(content, torn)) >= len(acts) - 1
+
+
+def test_bytes_that_sqlite_leaves_unused_in_each_page_are_passed_over(tmp_path: Path) -> None:
+    path, acts = tmp_path / "ann.sqlite", make_acts(20)
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        connection.execute("VACUUM")  # writes a first page
+    connection.close()
+    page = bytearray(path.read_bytes())
+    page[20], page[105:107] = 12, (PAGE - 12).to_bytes(2, "big")  # as Apple's SQLite makes files
+    path.write_bytes(page)
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        connection.executescript(_SCHEMA)
+        connection.executemany(INSERT, map(to_row, acts))
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+    assert path.read_bytes()[20] == 12
+    assert salvaged(path) == acts
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -198,6 +227,38 @@ def test_acts_that_the_table_holds_are_not_added_again(store: Store) -> None:
     overwrite_the_header(fill(store, acts))
     recover_journal(store, "ann")
     assert compact(store).n_added == 15
+
+
+def test_the_table_tells_what_a_damaged_digit_was(store: Store) -> None:
+    acts = make_acts(20)
+    path = fill(store, acts[:10])
+    compact(store)
+    fill(store, acts[10:])
+    overwrite_the_header(path)
+    path.write_bytes(path.read_bytes().replace(b'"seconds":1.5', b'"seconds":7.5'))
+    assert recover_journal(store, "ann") is not None
+    with Journal(path) as journal:
+        assert [act.seconds for act in journal.decisions()] == [1.5] * 10 + [7.5] * 10
+    assert not compact(store).problems
+
+
+def test_who_opens_a_journal_while_it_is_replaced_gets_the_new_one(store: Store) -> None:
+    old, new = make_acts(1), make_acts(2)
+    path, found = fill(store, old), []
+    part = path.with_name("part")
+
+    def read() -> None:
+        with Journal(path) as journal:
+            found.extend(journal.decisions())
+
+    reader = threading.Thread(target=read)
+    with journal_lock(path):
+        write_journal(part, map(to_row, new))
+        reader.start()
+        reader.join(0.2)
+        os.replace(part, path)
+    reader.join(10)
+    assert found == new
 
 
 @pytest.mark.parametrize("version", [0, 2])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from itertools import count
 
 import numpy as np
@@ -21,11 +21,17 @@ class Ball:
     """Vertices spread evenly, mirror symmetric in x; everything an evaluation asks of a template."""
 
     V: np.ndarray
-    D: np.ndarray
     mirror: np.ndarray
     unit: str = "m"
     diameter: float = float(np.pi)
     mirror_residual: float = 0.0
+
+    @cached_property
+    def D(self) -> np.ndarray:
+        """Great circles; made when first asked for, as it is large."""
+        D = np.arccos(np.clip(self.V @ self.V.T, -1, 1)).astype(np.float32)
+        np.fill_diagonal(D, 0)
+        return D
 
     def rows(self, ids: np.ndarray) -> np.ndarray:
         return self.D[ids]
@@ -42,9 +48,7 @@ def make_ball(n: int = 2000) -> Ball:
     angle = np.pi * (3 - 5**0.5) * i
     half = np.stack([x, np.cos(angle) * np.sqrt(1 - x**2), np.sin(angle) * np.sqrt(1 - x**2)], axis=1)
     V = np.concatenate([half, half * [-1, 1, 1]])
-    D = np.arccos(np.clip(V @ V.T, -1, 1)).astype(np.float32)
-    np.fill_diagonal(D, 0)
-    return Ball(V, D, np.roll(np.arange(n), n // 2))
+    return Ball(V, np.roll(np.arange(n), n // 2))
 
 
 def make_label(vertices: Sequence[int] | np.ndarray, name: str = "a", **extra: object) -> LabelRecord:
