@@ -17,6 +17,8 @@ _NEIGHBOURS = 8
 _TOGETHER = 0.2  # diameters: neighbours further from the middle one are of another limb
 _BLUR = 0.05  # diameters: the expected error, or misfit, at which confidence falls to 1 / e
 _NEAR = 0.03  # share of the points' extent within which another label set's point says something of ours
+_LEAST = 3  # neighbours together that say something; one or two can be of anything
+_SURE = 0.35  # confidence below which neighbours are not worth a look
 _WORTH = 0.03  # diameters: smaller corrections are not suggested unasked
 
 
@@ -29,6 +31,8 @@ def suggest(
 ) -> list[dict[str, Any]]:
     """The suggestions for one point, or for all points where the suggestion is another place than theirs.
 
+    None for a point whose vertex the reviewer has set: that is settled.
+
     Raises:
         KeyError: there is no such point.
     """
@@ -38,8 +42,11 @@ def suggest(
     evidence = gather_evidence(label, state)
     extent = float(np.ptp(evidence.xy, axis=0).max()) if len(evidence.xy) else 0.0
     found = []
+    untouched = initial_state(label).points
     for key in wanted:
-        point = state.points[key]
+        point, known = state.points[key], untouched.get(key)
+        if point.vertex >= 0 and (known is None or known.vertex != point.vertex):
+            continue
         place = np.array([point.x, point.y])
         votes = {
             "neighbours": ask_neighbours(template, evidence, place, without=key),
@@ -88,7 +95,7 @@ def confidence(score: float | None, expected_error: float | None) -> float:
 def ask_neighbours(
     template: Template, evidence: Evidence, place: Float[np.ndarray, " 2"], without: int | None = None
 ) -> tuple[int, float] | None:
-    """The vertex that the nearest confident points put at a place, and how far they agree.
+    """The vertex that the nearest confident points put at a place, and how far they agree; None if hardly.
 
     Of the nearest points those count that lie together on the template: around the one in the middle of the
     most trusted. The surface between them is taken as flat: an affine map from pixels to space, fitted to them.
@@ -112,10 +119,13 @@ def ask_neighbours(
     middle = int((np.minimum(apart, _TOGETHER) @ weight).argmin())
     together = apart[middle] <= _TOGETHER
     agreement = float(weight[together].sum() / weight.sum())
+    if together.sum() < _LEAST:
+        return None
     position, misfit = _flat_position(xy[nearest][together] - place, V[together], weight[together])
     vertex = int(nearest_vertices(template, position[None])[0])
     blur = np.exp(-misfit / template.diameter / _BLUR)
-    return vertex, float(agreement * blur * np.average(trust[nearest][together], weights=weight[together]))
+    sure = float(agreement * blur * np.average(trust[nearest][together], weights=weight[together]))
+    return (vertex, sure) if sure >= _SURE else None
 
 
 def _flat_position(

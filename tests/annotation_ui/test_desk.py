@@ -18,9 +18,11 @@ from annotation_ui.desk import Desk
 from annotation_ui.desk_errors import DeskError
 from annotation_ui.desk_process import OPERATORS
 from annotation_ui.desk_settings import DeskSettings, read_settings, write_settings
+from annotation_ui.desk_suggest import suggest
 from annotation_ui.desk_template import body_parts
 from densecorr.errors import AnnotationError, ArtifactError, SettingsError
 from densecorr.review.masks import OBJECT
+from densecorr.review.state import initial_state
 from densecorr.templates import load_catalog_mesh, read_template
 from storage.artifacts import Recipe, Store
 from storage.decisions import read_decisions
@@ -203,16 +205,27 @@ def test_the_plugin_names_the_desks_operators() -> None:
         assert list(inspect.signature(getattr(Desk, name)).parameters) == ["self", *parameters]
 
 
-def test_neighbours_and_the_model_correct_a_point_that_is_far_off(desk: Desk) -> None:
-    good = point_of(desk, "i/0", 4)
-    template = desk.review_open(1)["template"]
-    V = np.frombuffer(base64.b64decode(template["vertices"]), "<f4").reshape(-1, 3)
-    far = int(V[:, 2].argmin())
-    desk.review_act(act_on(desk, "i/0", "assign", moved(good, vertex=far), point_id=4))
-    found = {one["why"]: one for one in desk.review_suggest("i/0", 4)["suggestions"]}
-    assert found["model"]["vertex"] == good["vertex"]
-    assert np.linalg.norm(V[found["neighbours"]["vertex"]] - V[good["vertex"]]) < 0.5
-    assert 4 in {one["point_id"] for one in desk.review_suggest("i/0", None)["suggestions"]}
+def test_neighbours_and_the_model_correct_a_point_that_is_far_off(world: tuple[Store, DeskSettings]) -> None:
+    store, settings = world
+    template = read_template(store.path(settings.template))
+    (right, *_), (opinion, *_) = make_labels(1, 40, "zero_shot", "zero"), make_labels(1, 40, "model", "net")
+    vertex, far = np.array(right.vertex), int(template.V[:, 2].argmin())
+    good, vertex[4] = int(vertex[4]), far
+    wrong = replace(right, vertex=vertex)
+    state = initial_state(wrong)
+    found = {one["why"]: one for one in suggest(template, wrong, state, opinion, 4)}
+    assert found["model"]["vertex"] == good
+    assert np.linalg.norm(template.V[found["neighbours"]["vertex"]] - template.V[good]) < 0.5
+    assert 4 in {one["point_id"] for one in suggest(template, wrong, state, opinion, None)}
+    # what the reviewer has set is settled
+    settled = replace(state, points={**state.points, 4: replace(state.points[4], vertex=far - 1)})
+    assert suggest(template, wrong, settled, opinion, 4) == []
+    # one neighbour or two can be of anything
+    few = replace(state, points={i: state.points[i] for i in (4, 5, 6)})
+    assert {one["why"] for one in suggest(template, wrong, few, opinion, 4)} == {"model"}
+
+
+def test_suggestions_for_a_point_that_is_not_there_are_refused(desk: Desk) -> None:
     with pytest.raises(SettingsError, match="77"):
         desk.review_suggest("i/0", 77)
 
