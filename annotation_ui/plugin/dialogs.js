@@ -66,7 +66,9 @@ export class Dialogs {
         if (event.target === text) {
           if (event.key === "Enter" && text.value.trim()) choose(text.value.trim());
         } else if (reasons[Number(event.key) - 1]) choose(reasons[Number(event.key) - 1]);
-        if (event.key === "Escape") resolve(null);
+        if (event.key !== "Escape") return;
+        resolve(null);
+        if (event.target === text) this.close(); // the panel leaves a field's keys alone
       });
     });
   }
@@ -79,7 +81,10 @@ export class Dialogs {
     const frame = el("iframe", { sandbox: "allow-same-origin", title: "guideline", srcdoc: page, class: "dc-guide" });
     const pages = { ArrowDown: 0.1, ArrowUp: -0.1, PageDown: 0.9, PageUp: -0.9 };
     const scroll = ({ key }) => frame.contentWindow.scrollBy(0, (pages[key] ?? 0) * frame.clientHeight);
-    this.show("guide", "Guideline", frame).addEventListener("keydown", scroll);
+    const sheet = this.show("guide", "Guideline", frame);
+    sheet.addEventListener("keydown", scroll);
+    // A click on the page takes the focus into the frame, from where no key comes back.
+    frame.addEventListener("load", () => frame.contentWindow.addEventListener("pointerup", () => sheet.focus()));
   }
 }
 

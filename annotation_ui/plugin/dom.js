@@ -35,6 +35,16 @@ export function oncePerFrame(draw) {
   };
 }
 
+// For what is about to go or to be switched off: its focus goes to what holds it, so that the keyboard still works.
+export function leaveFocus(element) {
+  if (element.contains(document.activeElement)) element.closest("[tabindex]")?.focus({ preventScroll: true });
+}
+
+export function setHidden(element, hidden) {
+  if (hidden) leaveFocus(element);
+  element.hidden = hidden;
+}
+
 // New children for an element; what had the focus is replaced by its successor, so that the keyboard still works.
 export function replaceChildren(parent, ...children) {
   const stops = () => [...parent.querySelectorAll("button, select")];

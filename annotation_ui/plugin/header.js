@@ -1,5 +1,6 @@
 // What the header says: which instance, what was decided on it, what is stored, how far the review is.
 
+import { setHidden } from "./dom.js";
 import { titleOf } from "./keys.js";
 import { isDecided, verdictOf } from "./queue.js";
 import { SIGNS } from "./queue_view.js";
@@ -18,7 +19,7 @@ export function showVerdict(parts, state) {
 
 export function showOthers(parts, others, entry) {
   const line = entry ? others.line() : "";
-  parts.others.hidden = !line;
+  setHidden(parts.others, !line);
   parts.others.textContent = line;
   parts.others.title = entry && isDecided(entry) ? `${line}; ${titleOf("others")}` : "what they decided is shown once you did";
   parts.others.classList.toggle("dc-on", others.at >= 0);

@@ -4,6 +4,7 @@ import { decodeInstance } from "./codec.js";
 import { startState, Timeline } from "./model.js";
 
 const KEPT = 60;
+const AHEAD = 2; // loaded ahead; one that was not gone to is let go
 
 export class Instances {
   constructor(call) {
@@ -20,6 +21,7 @@ export class Instances {
     const loading = this.fetch(id, false);
     loading.catch(() => this.ready.delete(id)); // what failed is told when it is shown
     this.ready.set(id, loading);
+    if (this.ready.size > AHEAD) this.ready.delete(this.ready.keys().next().value);
   }
 
   // What was loaded ahead, else what the desk says now.

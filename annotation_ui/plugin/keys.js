@@ -51,6 +51,9 @@ export const KEYS = [
   ["Help", "guide", "W", "the guideline", ["w"]],
 ];
 
+// One press, one verdict: a key that is held would judge instances that nobody looked at.
+export const ONCE = new Set(["accept", "reject", "skip", "hideInstance"]);
+
 const BY_KEY = new Map(KEYS.flatMap(([, action, , , keys]) => keys.map((key) => [key, action])));
 
 export const keyOf = (action) => KEYS.find((row) => row[1] === action)[2];

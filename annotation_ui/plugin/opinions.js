@@ -100,7 +100,7 @@ export class Suggestions {
   // For all points: those whose suggestion differs, the surest first.
   async startTour() {
     await this.fetch(null);
-    const ids = [...this.found.keys()].filter((id) => this.of(id));
+    const ids = [...this.found.keys()].filter((id) => this.found.get(id) && this.of(id));
     this.tour = ids.sort((a, b) => this.found.get(b).confidence - this.found.get(a).confidence);
     return this.tour.length;
   }

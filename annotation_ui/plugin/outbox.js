@@ -18,7 +18,7 @@ export class Outbox {
     this.prefix = `densecorr-review:${space}:`;
     this.storageKey = this.prefix + newKey();
     // {key, act, unsure, since}: unsure when a try got no answer, so that it may have been stored; since: the
-    // newest decision known when it was made (ids sort by time).
+    // newest decision known before it was sent (ids sort by time).
     this.items = [];
     this.latest = "";
     this.added = 0; // acts so far, for those who must know whether there was one meanwhile
@@ -36,7 +36,7 @@ export class Outbox {
     for (const key of Object.keys(localStorage).filter((name) => name.startsWith(this.prefix)).sort()) {
       await LOCKS.request(key, { ifAvailable: true }, (lock) => {
         if (lock === null) return;
-        this.items.push(...JSON.parse(localStorage.getItem(key)).map((item) => ({ ...item, unsure: true })));
+        this.items.push(...JSON.parse(localStorage.getItem(key) ?? "[]").map((item) => ({ ...item, unsure: true })));
         localStorage.removeItem(key);
       });
     }
@@ -147,8 +147,11 @@ export class Outbox {
 
   shift() {
     const { key } = this.items.shift();
-    // Those that wait and survive a reload must not name a key only this tab knows.
-    for (const item of this.items) if (item.act.undoes === key) item.act = this.resolved(item.act);
+    // Those that wait and survive a reload must not name a key only this tab knows, nor be taken for this one.
+    for (const item of this.items) {
+      if (item.act.undoes === key) item.act = this.resolved(item.act);
+      item.since = this.latest;
+    }
     this.save();
   }
 

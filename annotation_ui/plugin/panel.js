@@ -3,10 +3,10 @@
 import { makeActions } from "./actions.js";
 import { Cursor } from "./cursor.js";
 import { Dialogs } from "./dialogs.js";
-import { el } from "./dom.js";
+import { el, setHidden } from "./dom.js";
 import { ImageView } from "./image_view.js";
 import { showOthers, showProgress, showStatus, showTitle, showVerdict } from "./header.js";
-import { actionOf } from "./keys.js";
+import { actionOf, ONCE } from "./keys.js";
 import { buildLayout, showMessage } from "./layout.js";
 import { makeMesh } from "./mesh.js";
 import { Similarity, Suggestions } from "./opinions.js";
@@ -96,15 +96,15 @@ class Panel {
   }
 
   key(event) {
-    if (event.target.matches("input, textarea, select")) return event.stopPropagation();
+    if (event.target.matches("input:not([type=checkbox]), textarea, select")) return event.stopPropagation();
     const action = actionOf(event);
-    // Enter and Space press the button that has the focus.
-    if (event.target.matches("button") && ["Enter", " "].includes(event.key)) return event.stopPropagation();
+    // Enter and Space press the button or box that has the focus.
+    if (event.target.matches("button, input") && ["Enter", " "].includes(event.key)) return event.stopPropagation();
     if (this.dialogs.open && !["cancel", "help"].includes(action)) return event.stopPropagation();
     if (!action) return;
     event.preventDefault();
     event.stopPropagation();
-    this.run(action, event);
+    if (!event.repeat || !ONCE.has(action)) this.run(action, event);
   }
 
   takeFocus() {
@@ -164,9 +164,7 @@ class Panel {
 
   hideMessage(...kinds) {
     if (kinds.length && !kinds.includes(this.messageKind)) return;
-    const hadFocus = this.parts.message.contains(document.activeElement);
-    this.parts.message.hidden = true;
-    if (hadFocus) this.root.focus({ preventScroll: true });
+    setHidden(this.parts.message, true);
   }
 
   drawQueue() {

@@ -22,7 +22,7 @@ const unreachable = (received) =>
 // `origin`: the App's address with its path prefix, if any. FiftyOne's own client retries and shows a page of
 // its own on errors, so requests are sent here directly.
 export function makeCall(origin, dataset) {
-  return async function call(operator, params = {}, { keepalive = false } = {}) {
+  return async function call(operator, params = {}) {
     const body = { operator_uri: `@densecorr/review/${operator}`, dataset_name: dataset, params };
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), TIMEOUT_MS);
@@ -33,7 +33,6 @@ export function makeCall(origin, dataset) {
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify(body),
         signal: abort.signal,
-        keepalive,
       });
       if (response.status === 404) throw missing(operator);
       if (!response.ok) throw unreachable(`HTTP status ${response.status}`);

@@ -41,7 +41,8 @@ export class Queue {
     const { added } = outbox;
     const { queue, progress, serial } = await call("review_queue", { since: this.serial });
     if (outbox.items.length || added !== outbox.added) return;
-    for (const entry of queue) Object.assign(this.byId.get(entry.instance_id), entry);
+    // An App that was started again may list others: those come with a reload of the page.
+    for (const entry of queue) Object.assign(this.of(entry.instance_id) ?? {}, entry);
     Object.assign(this, { progress, serial });
   }
 }

@@ -53,7 +53,12 @@ export class QueueView {
     const { scrollTop, clientHeight } = this.list;
     const first = Math.max(0, Math.floor(scrollTop / ROW) - SPARE);
     const last = Math.ceil((scrollTop + clientHeight) / ROW) + SPARE;
-    this.rows.replaceChildren(...this.shown.slice(first, last).map((entry, i) => this.row(entry, first + i)));
+    const rows = this.shown.slice(first, last).map((entry, i) => this.row(entry, first + i));
+    this.list.setAttribute("aria-activedescendant", `dc-row-${this.at}`);
+    const drawn = [...this.rows.children];
+    if (drawn.length !== rows.length || drawn[0]?.id !== rows[0]?.id) return this.rows.replaceChildren(...rows);
+    // One that says the same stays: a click needs the row that was pressed.
+    drawn.forEach((row, i) => row.isEqualNode(rows[i]) || row.replaceWith(rows[i]));
   }
 
   row(entry, at) {
@@ -64,6 +69,7 @@ export class QueueView {
     return el(
       "div",
       {
+        id: `dc-row-${at}`,
         class: `dc-queue-row ${verdict ? `dc-${verdict}` : ""} ${at === this.at ? "dc-at" : ""}`,
         style: `top: ${at * ROW}px`,
         role: "option",

@@ -1,6 +1,6 @@
 // What the template and the footer show of the selected and the hovered point.
 
-import { el } from "./dom.js";
+import { el, leaveFocus, setHidden } from "./dom.js";
 import { keyOf } from "./keys.js";
 import { partPoints } from "./parts.js";
 
@@ -23,8 +23,10 @@ export function markersOf({ session, selected, hovered, suggestions, underPointe
 }
 
 export function showPoint({ session, selected, hovered, suggestions, parts }, marks) {
-  for (const button of parts["point-bar"].children) button.disabled = !session.state.points.has(selected);
-  showSuggestion(parts.suggestion, suggestions.of(selected), session.state.points.has(selected));
+  const mine = session.state.points.has(selected);
+  if (!mine) leaveFocus(parts["point-bar"]);
+  for (const button of parts["point-bar"].children) button.disabled = !mine;
+  showSuggestion(parts.suggestion, suggestions.of(selected), mine);
   const id = hovered ?? selected;
   const point = session.state.points.get(id);
   const facts = point ? factsOf(session, id, point, marks) : overview(session.state.points);
@@ -32,7 +34,7 @@ export function showPoint({ session, selected, hovered, suggestions, parts }, ma
 }
 
 function showSuggestion(box, suggestion, mine) {
-  box.hidden = !suggestion;
+  setHidden(box, !suggestion);
   if (!suggestion) return;
   const { why, vertex, confidence, point } = suggestion;
   const sure = confidence === undefined ? "" : ` (${Math.round(100 * confidence)} %)`;

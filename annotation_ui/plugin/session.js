@@ -247,7 +247,8 @@ export class Session {
     this.wanted = null;
     clearInterval(this.news);
     this.outbox?.close();
-    const id = this.item?.instance_id;
-    if (id && !this.record.readOnly) this.call("review_release", { instance_id: id }, { keepalive: true }).catch(() => {});
+    const { record } = this;
+    this.record = null; // what comes now is not drawn, and takes no lease
+    if (record) this.release(record);
   }
 }

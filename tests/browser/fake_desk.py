@@ -173,6 +173,7 @@ class FakeDesk:
     def review_act(self, act: dict[str, Any]) -> dict[str, Any]:
         if act["undoes"] and act["undoes"] not in {known["decision_id"] for known in self.acts}:
             return {"error": fault("input", "the id of an own act", act["undoes"])}
+        self.leases[act["instance_id"]] = "ann"  # an act takes or renews the lease
         stored = act | {"decision_id": f"{time.time_ns():016x}"}
         self.acts.append(stored)
         verdict = (self.replay(act["instance_id"])["verdict"] or {}).get("action")

@@ -193,3 +193,56 @@ def test_an_instance_that_was_passed_by_is_given_back(panel, desk):
     panel.wait("p.session.item.instance_id === 'instance-05'")
     panel.page.wait_for_timeout(800)
     assert desk.leases == {"instance-05": "ann"}
+
+
+def test_an_act_like_the_one_before_is_not_taken_for_it_by_the_next_tab(panel, desk, new_page):
+    desk.holds["review_act"] = 0.4
+    panel.press(".", "ArrowRight", "ArrowRight")  # the second is made before the first is known to be stored
+    panel.wait("p.session.outbox.items.length === 1")
+    desk.errors["review_act"] = fault("storage")  # for the second, which is on its way
+    panel.wait("p.session.outbox.error !== null")
+    context = panel.page.context
+    panel.page.close()
+    desk.errors.clear()
+    page = new_page(context=context)
+    page.goto(desk.url)
+    again = Panel(page).ready().saved()
+    assert [act["action"] for act in desk.acts] == ["move", "move"]
+    assert again.point(0) == desk.acts[1]["after"]["points"]["0"]
+
+
+def test_what_another_tab_takes_over_at_the_same_moment_stops_none(panel, desk, new_page):
+    page = new_page(context=panel.page.context)
+    page.add_init_script(
+        "localStorage.setItem('densecorr-review:demo:ann:gone', '[]'); Storage.prototype.getItem = () => null;"
+    )
+    page.goto(desk.url)
+    Panel(page).ready()
+
+
+def test_an_instance_that_the_page_does_not_know_stops_no_news(panel, desk):
+    desk.instances.append("instance-99")  # the App was started again with another order
+    desk.leases["instance-03"] = "bob"
+    panel.press("q")
+    panel.wait("p.session.queue.of('instance-03').leased_by === 'bob'")
+    assert panel.element("message").is_hidden()
+
+
+def test_what_was_loaded_ahead_is_not_kept_for_ever(panel, desk):
+    panel.look(
+        "(p.session.instances.preload('instance-03'), p.session.instances.preload('instance-05'), null)"
+    )
+    panel.look(
+        "(p.session.instances.preload('instance-06'), p.session.instances.preload('instance-07'), null)"
+    )
+    assert panel.look("[...p.session.instances.ready.keys()]") == ["instance-06", "instance-07"]
+
+
+def test_a_panel_that_is_left_with_an_act_on_its_way_holds_nothing(panel, desk):
+    desk.holds["review_act"] = 0.5
+    panel.press("m")
+    panel.page.evaluate("() => { window.left = window.densecorrReview.panel; left.close(); }")
+    panel.page.wait_for_function("left.session.outbox.items.length === 0")
+    panel.page.wait_for_timeout(300)
+    assert len(desk.acts) == 1
+    assert desk.leases == {}

@@ -35,3 +35,11 @@ def test_the_guide_has_the_panels_colours_and_scrolls(desk, new_page, guide, the
         frame.wait_for_function(f"scrollY > 0 === {str(down).lower()}")
     panel.press("Escape")
     assert panel.element("sheet-guide").count() == 0
+
+
+def test_escape_closes_the_guide_after_a_click_on_its_page(panel):
+    panel.press("w")
+    panel.element("sheet-guide").wait_for()
+    panel.page.frame_locator(".dc-guide").locator("h1").click()
+    panel.press("Escape")
+    panel.wait("p.dialogs.open === null && document.activeElement === p.root")

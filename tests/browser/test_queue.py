@@ -196,3 +196,12 @@ def test_a_point_that_one_deleted_comes_back_as_another_reviewer_has_it(panel, d
     panel.press("Enter").saved()
     assert panel.point(0) == desk.others["instance-00"][0]["points"]["0"]
     assert desk.acts[-1]["point_id"] == 0
+
+
+def test_suggestions_for_all_points_are_asked_for_while_points_are_compared(panel, desk):
+    desk.others["instance-00"] = bobs(panel)
+    compare(panel)
+    panel.look("(p.suggestions.found.set(0, null), p.suggestions.found.set(7, null), null)")  # asked: none
+    panel.press("g")
+    panel.wait("p.messageKind === 'remark'")
+    assert "suggestions. Enter takes one" in panel.text("message")
