@@ -13,7 +13,7 @@ import numpy as np
 
 from densecorr.errors import SettingsError
 from densecorr.records import Decision, LabelRecord
-from densecorr.review.state import ReviewState, replay, verdict_of
+from densecorr.review.state import ReviewState, has_decided, replay, verdict_of
 from storage.artifacts import Store
 
 from . import desk_spread
@@ -25,7 +25,7 @@ from .desk_guide import guide_page
 from .desk_instance import describe_acts, describe_points, picture, undone_ids
 from .desk_leases import DeskLeases
 from .desk_news import DeskNews
-from .desk_others import OtherVerdicts, has_decided
+from .desk_others import OtherVerdicts
 from .desk_queue import DeskQueue
 from .desk_record import DeskRecord
 from .desk_settings import DeskSettings

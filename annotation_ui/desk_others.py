@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from densecorr.errors import DensecorrError
 from densecorr.records import Decision, LabelRecord
-from densecorr.review.state import initial_state, replay, verdict_of
+from densecorr.review.state import has_decided, initial_state, replay, verdict_of
 from storage.artifacts import Store
 from storage.decision_rows import table_to_decisions
 from storage.decisions import read_decision_table, read_decisions
@@ -27,11 +27,6 @@ _LATE = timedelta(hours=1)  # acts of other machines come to the table minutes a
 logger = logging.getLogger(__name__)
 
 Verdict = dict[str, Any]
-
-
-def has_decided(verdict: Verdict | None) -> bool:
-    """Whether a verdict is one that decides: a skip leaves that to later, or to others."""
-    return verdict is not None and verdict["action"] != "skip"
 
 
 class OtherVerdicts:

@@ -113,13 +113,13 @@ def summarise(decisions: "list[Decision]") -> dict[str, Any]:
 
 def decided(decisions: "list[Decision]") -> set[str]:
     """Instances with a verdict that counts, of any reviewer; a skipped one waits for another."""
-    from densecorr.review.state import verdict_of
+    from densecorr.review.state import has_decided, verdict_of
 
     groups: dict[tuple[str, str], list[Decision]] = {}
     for decision in decisions:
         groups.setdefault((decision.reviewer, decision.instance_id), []).append(decision)
     verdicts = ((key, verdict_of(own)) for (_, key), own in groups.items())
-    return {key for key, verdict in verdicts if verdict and verdict["action"] != "skip"}
+    return {key for key, verdict in verdicts if has_decided(verdict)}
 
 
 def _wait(

@@ -73,9 +73,7 @@ def read_evidence(store: "Store", command: "ReviewAgreement") -> Evidence:
         sources = TRUTH if command.truth is None else (*TRUTH, "correction")
         truths = read_labels(store.path(truth_id), sources)
         dealt = {key for order in orders_of(store, dataset_id).values() for key in order.gold}
-        dealt &= {
-            label.instance_id for label in labels
-        }  # of these labels: a data set's orders may be for others
+        dealt &= {label.instance_id for label in labels}  # the orders may be for other labels
         wanted = dealt if dealt and command.truth is None else truths.keys()
         gold_from = "the instances that were dealt as gold" if wanted is dealt else "all whose truth is known"
         for label in labels:

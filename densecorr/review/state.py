@@ -96,6 +96,11 @@ def verdict_of(decisions: Iterable[Decision]) -> dict[str, Any] | None:
     return verdict
 
 
+def has_decided(verdict: dict[str, Any] | None) -> bool:
+    """Whether a verdict is one that decides: a skip leaves that to later, or to others."""
+    return verdict is not None and verdict["action"] != "skip"
+
+
 def reviewed_label(
     label: LabelRecord, state: ReviewState, label_id: str, producer: str, weight: float = 1.0
 ) -> LabelRecord:

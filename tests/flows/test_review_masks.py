@@ -55,6 +55,13 @@ def sent(store: Store, out: Path, form: str, labels: str = "zero") -> Path:
     return out
 
 
+def redrawn(store: Store, out: Path, reviewer: str = "bo") -> None:
+    """A reviewer redraws the mask in a tool and brings it back."""
+    sent(store, out, "coco-keypoints")
+    redraw(out, "coco-keypoints", CORNERS)
+    run(store, ReviewImport("data", out, reviewer, "coco-keypoints", "zero"))
+
+
 def corrected(store: Store, capsys: pytest.CaptureFixture[str], labels: str = "zero", **options: Any) -> str:
     capsys.readouterr()
     run(store, ReviewExport("data", labels=labels, **options))
@@ -236,9 +243,7 @@ def test_a_later_file_takes_a_mask_back(
 def test_others_keep_the_masks_of_the_round_before(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = sent(store, tmp_path / "tool.json", "coco-keypoints")
-    redraw(out, "coco-keypoints", CORNERS)
-    run(store, ReviewImport("data", out, "bo", "coco-keypoints", "zero"))
+    redrawn(store, tmp_path / "tool.json")
     first = corrected(store, capsys)
     second = corrected(store, capsys, labels="net", others=first)
     np.testing.assert_array_equal(trained_on(store, second)["i/1"], EXPECTED)
@@ -247,9 +252,7 @@ def test_others_keep_the_masks_of_the_round_before(
 def test_an_undone_mask_is_the_data_sets_again(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = sent(store, tmp_path / "tool.json", "coco-keypoints")
-    redraw(out, "coco-keypoints", CORNERS)
-    run(store, ReviewImport("data", out, "bo", "coco-keypoints", "zero"))
+    redrawn(store, tmp_path / "tool.json")
     (act,) = [one for one in read_decisions(store) if one.action == "delineate"]
     undo = replace(
         act,
@@ -269,9 +272,7 @@ def test_an_export_of_the_data_writes_the_corrected_mask(
     from densecorr.datasets.export_coco import write_coco_folder
     from densecorr.datasets.query import Filters
 
-    out = sent(store, tmp_path / "tool.json", "coco-keypoints")
-    redraw(out, "coco-keypoints", CORNERS)
-    run(store, ReviewImport("data", out, "bo", "coco-keypoints", "zero"))
+    redrawn(store, tmp_path / "tool.json")
     table = store.path(corrected(store, capsys)) / "labels.parquet"
     selection = read_selection(store.path("data"), Filters(), [table], with_images=False)
     write_coco_folder(tmp_path / "coco", selection)
@@ -286,9 +287,7 @@ def test_the_panel_gets_the_mask_and_spreads_no_points_over_it(
 ) -> None:
     monkeypatch.setenv("DENSECORR_STATE", str(tmp_path / "state"))
     store, settings = make_world(tmp_path / "store", n=3, points=6)
-    out = sent(store, tmp_path / "tool.json", "coco-keypoints")
-    redraw(out, "coco-keypoints", CORNERS)
-    run(store, ReviewImport("data", out, settings.reviewer, "coco-keypoints", "zero"))
+    redrawn(store, tmp_path / "tool.json", settings.reviewer)
     desk = Desk(settings)
     try:
         parts = desk.review_instance("i/1", lease=False)["parts"]
@@ -346,9 +345,7 @@ def test_of_two_label_sets_of_an_instance_the_last_says_what_its_mask_is() -> No
 def test_training_says_that_encoded_crops_keep_the_old_masks(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = sent(store, tmp_path / "tool.json", "coco-keypoints")
-    redraw(out, "coco-keypoints", CORNERS)
-    run(store, ReviewImport("data", out, "bo", "coco-keypoints", "zero"))
+    redrawn(store, tmp_path / "tool.json")
     labels = corrected(store, capsys)
     monkeypatch.setattr("densecorr.training.encoded.Encoding", lambda folder: folder)
     monkeypatch.setattr("densecorr.training.examples.write_encoded_examples", lambda *args: args[0])
