@@ -23,6 +23,11 @@ KNOWN = {
     "its list of saved views calls an animation library in an old way": (
         r"react-spring: Directly calling start instead of using the api object is deprecated in v9 .*",
     ),
+    "its grid sends a tile to be drawn again while a worker still holds the tile's masks": (
+        r"sample not attached \(http://127\.0\.0\.1:\d+/\S*\)",
+        r"DataCloneError: Failed to execute 'postMessage' on 'Worker': An ArrayBuffer is detached and could not"
+        r" be cloned\.\s+at \w+\.loadSample \((.|\n)*",
+    ),
 }
 
 

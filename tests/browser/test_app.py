@@ -93,6 +93,7 @@ def test_the_dense_overlay_is_switched_on_and_off(app: App, page: Any):
     open_samples(page, app.url)
     pick_view(page, None)
     wait_for_tiles(page, N)
+    wait_for_picture(page, lambda tile: True)  # a click before that may be drawn over
     page.locator("[data-cy=checkbox-instances]").click()  # silhouettes would lie above
     plain = wait_for_picture(page, lambda tile: True)
     page.locator("[data-cy=checkbox-zero_shot_dense]").click()
