@@ -11,6 +11,8 @@ import pyarrow as pa
 from storage.masks import correct_tables
 from storage.tables import read_table, table_to_records
 
+TRUTH = "truth"  # the field of the data set's own labels
+
 
 @dataclass(frozen=True)
 class LabelSet:
@@ -25,15 +27,19 @@ class LabelSet:
         return group(table_to_records("labels", take(self.table, self.rows, instance_ids)), "instance_id")
 
 
-def read_label_sets(dataset_folder: Path, label_folders: Sequence[Path]) -> list[LabelSet]:
+def read_label_sets(
+    dataset_folder: Path, label_folders: Sequence[Path], with_truth: bool = True
+) -> list[LabelSet]:
     """The data set's own labels as `truth`, each other folder's as its commonest source; names are unique."""
     sets: list[LabelSet] = []
     for folder in (dataset_folder, *label_folders):
+        if folder == dataset_folder and not with_truth:
+            continue
         table = read_table(folder / "labels.parquet", "labels")
         if len(table) == 0:
             continue
         commonest = Counter(table["source"].to_pylist()).most_common(1)[0][0]
-        field = "truth" if folder == dataset_folder else commonest
+        field = TRUTH if folder == dataset_folder else commonest
         if any(labels.field == field for labels in sets):
             field = f"{field}_{folder.name[:8]}".replace("-", "_").replace(".", "_")
         sets.append(LabelSet(field, table, rows_by(table, "instance_id")))
@@ -48,7 +54,7 @@ def correct_masks(instances: pa.Table, images: pa.Table, sets: Sequence[LabelSet
     Raises:
         AnnotationError: polygons that do not fit the image.
     """
-    for labels in sorted(reversed(sets), key=lambda one: one.field != "truth"):
+    for labels in sorted(reversed(sets), key=lambda one: one.field != TRUTH):
         instances = correct_tables(instances, images, labels.table)
     return instances
 

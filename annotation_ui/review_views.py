@@ -6,9 +6,11 @@ from typing import Any
 
 from .app import import_fiftyone
 from .fields import BOXES
+from .stored_samples import is_blind
 
 LOW_CONFIDENCE = 0.9  # quantile of the expected error from which on an image is among the least certain
-_FIELDS = ("needs_review", "review_information", "review_verdicts", "annotators_disagree", "review_fixed")
+_OPEN_FIELDS = ("needs_review", "review_information")  # say whether, not what, someone decided
+_FIELDS = (*_OPEN_FIELDS, "review_verdicts", "annotators_disagree", "review_fixed")
 _BATCH = 4096  # images written at once
 
 
@@ -29,6 +31,8 @@ def sync_review(
 ) -> int:
     """Bring the review's fields and saved views of an exported data set up to date; only what changed is written.
 
+    One that was exported `blind` gets no field and no view that tells what was decided.
+
     Args:
         dataset: a FiftyOne data set that `samples.export_dataset` made.
         statuses: by instance id; an instance without one is unreviewed.
@@ -39,17 +43,18 @@ def sync_review(
     Returns:
         The number of images whose fields changed.
     """
+    fields = _OPEN_FIELDS if is_blind(dataset) else _FIELDS
     ids, keys = dataset.values(["id", f"{BOXES}.detections.instance_key"])
-    before = [dataset.values(field) if dataset.has_field(field) else [None] * len(ids) for field in _FIELDS]
+    before = [dataset.values(field) if dataset.has_field(field) else [None] * len(ids) for field in fields]
     changed: dict[str, tuple[Any, ...]] = {}
     for row, (sample_id, instances) in enumerate(zip(ids, keys, strict=True)):
-        values = _image_values(instances or (), statuses, information)
+        values = _image_values(instances or (), statuses, information)[: len(fields)]
         if values != tuple(column[row] for column in before):
             changed[sample_id] = values
     rows = list(changed)
     for start in range(0, len(rows), batch_size):
         batch = rows[start : start + batch_size]
-        for k, field in enumerate(_FIELDS):
+        for k, field in enumerate(fields):
             by_id = {sample_id: changed[sample_id][k] for sample_id in batch}
             if dataset.has_field(field) or any(value is not None for value in by_id.values()):
                 dataset.set_values(field, by_id, key_field="id", dynamic=True, validate=False)
@@ -77,17 +82,18 @@ def _image_values(
 
 
 def _save_views(dataset: Any) -> None:
-    """The views an annotator starts from; saved again each time, since fields and limits change."""
+    """The views to start from; saved again each time, since fields and limits change."""
     views: dict[str, Callable[[Any], Any] | None] = {
         "needs review": lambda F: dataset.match(F("needs_review")).sort_by(
             "review_information", reverse=True
         ),
         "probable left/right flip": _flipped(dataset),
         "low confidence": _uncertain(dataset),
-        "annotators disagree": lambda F: dataset.match(F("annotators_disagree")),
-        "fixed": lambda F: dataset.match(F("review_fixed")),
         "moments": _moments(dataset),
     }
+    if not is_blind(dataset):
+        views["annotators disagree"] = lambda F: dataset.match(F("annotators_disagree"))
+        views["fixed"] = lambda F: dataset.match(F("review_fixed"))
     field = import_fiftyone().ViewField
     for name, make in views.items():
         if make is not None:

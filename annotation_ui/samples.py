@@ -21,7 +21,7 @@ from .appearance import set_appearance
 from .conversion import image_path
 from .digests import content_digest, digest_of_look
 from .fields import BOXES, Overlay, declare_boxes, image_fields
-from .label_sets import correct_masks, group, read_label_sets, rows_by, take
+from .label_sets import TRUTH, correct_masks, group, read_label_sets, rows_by, take
 from .points import declare_points
 from .stored_samples import known_digests, list_fields, open_dataset, write_batch
 
@@ -69,7 +69,8 @@ def export_dataset(
     overlays: Sequence[Overlay] = (),
     batch_size: int = 256,
     progress: Callable[[int, int], None] | None = None,
-    keep_fields: bool = False,
+    blind: bool = False,
+    with_truth: bool = True,
 ) -> ExportSummary:
     """Make, or bring up to date, the FiftyOne data set `name` from a data set artifact and label artifacts.
 
@@ -83,20 +84,22 @@ def export_dataset(
             (`<field>_iuv`), `error` (`<field>_error`).
         batch_size: images written at once.
         progress: called with (images done, images in all) after each batch.
-        keep_fields: leave the label sets that an earlier export showed: others may look at them now.
+        blind: make it one for reviewers, which never says what was decided (`review_views.sync_review`). It keeps
+            the label sets that an earlier export showed: other reviewers may look at them now.
+        with_truth: show `truth`; otherwise also remove the one that an earlier export showed.
 
     Raises:
         DependencyError: no MongoDB.
-        SettingsError: a FiftyOne data set of this name exists and did not come from here.
+        SettingsError: a FiftyOne data set of this name exists and did not come from here, or is not as `blind` says.
         AnnotationError: a label names a vertex its template does not have, or carries a mask that is none.
     """
     images = read_table(dataset_folder / "images.parquet", "images")
     instances = read_table(dataset_folder / "instances.parquet", "instances")
     rows = rows_by(instances, "image_id")
-    sets = read_label_sets(dataset_folder, label_folders)
+    sets = read_label_sets(dataset_folder, label_folders, with_truth)
     instances = correct_masks(instances, images, sets)
     root = image_root(dataset_folder)
-    dataset = open_dataset(name)
+    dataset = open_dataset(name, blind)
     known = dict(zip(*dataset.values(["image_id", "id"]), strict=True))
     declare_boxes(dataset)
     fields = [labels.field for labels in sets]
@@ -131,7 +134,7 @@ def export_dataset(
     stale = [known[image_id] for image_id in known.keys() - image_ids]
     dataset.delete_samples(stale)
     palettes = {field: set(dataset.distinct(f"{field}.keypoints.color")) for field in fields}
-    shown = list_fields(dataset, fields, overlays, keep_fields)
+    shown = list_fields(dataset, fields, overlays, blind, () if with_truth else (TRUTH,))
     kept = [field for field in shown if f"{field}_points" in shown and field not in palettes]
     others = {field: set(dataset.distinct(f"{field}.keypoints.color")) for field in kept}
     set_appearance(dataset, instances["category"].unique().to_pylist(), others | palettes)

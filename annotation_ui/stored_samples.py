@@ -17,11 +17,15 @@ _DIGEST = "densecorr_digest"
 _INFO = "densecorr"  # our key in the FiftyOne data set's `info`: marks it as ours and lists our fields
 
 
-def open_dataset(name: str) -> Any:
+def open_dataset(name: str, blind: bool | None = None) -> Any:
     """The FiftyOne data set of this name, made if there is none.
 
+    Args:
+        name: its name.
+        blind: whether it is one that does not say what reviewers decided, for themselves to open; None: either.
+
     Raises:
-        SettingsError: it exists and did not come from here.
+        SettingsError: it exists and did not come from here, or is not as `blind` says.
     """
     fo = import_fiftyone()
     if fo.dataset_exists(name):
@@ -32,16 +36,24 @@ def open_dataset(name: str) -> Any:
                 f"'{name}', which came from elsewhere",
                 "Choose another --name.",
             )
+        if blind is not None and blind != is_blind(dataset):
+            kinds = ("a FiftyOne data set to browse", "a FiftyOne data set for reviewers")
+            raise SettingsError(kinds[blind], f"'{name}', {kinds[not blind]}", "Choose another --name.")
         if dataset.has_field(_DIGEST):
             dataset.delete_sample_field(_DIGEST)  # earlier exports had it as a field of its own
         return dataset
     dataset = fo.Dataset(name)
     dataset.add_sample_field("image_id", fo.StringField)
     dataset.create_index("image_id", unique=True)  # the database itself refuses a duplicate
-    dataset.info[_INFO] = {"fields": []}
+    dataset.info[_INFO] = {"fields": [], "blind": bool(blind)}
     dataset.save()
     dataset.persistent = True  # last: killed before this, it would be a stranger, and FiftyOne removes it
     return dataset
+
+
+def is_blind(dataset: Any) -> bool:
+    """Whether an exported data set is one for reviewers, which must not say what was decided."""
+    return bool(dataset.info[_INFO].get("blind"))
 
 
 def known_digests(dataset: Any) -> dict[str, str | None]:
@@ -87,13 +99,22 @@ def write_batch(
 
 
 def list_fields(
-    dataset: Any, label_fields: Sequence[str], overlays: Sequence[Overlay], keep: bool
+    dataset: Any,
+    label_fields: Sequence[str],
+    overlays: Sequence[Overlay],
+    keep: bool,
+    hidden: Sequence[str] = (),
 ) -> list[str]:
-    """Note which fields are ours: those of this export and, with `keep`, of earlier ones, else these are removed."""
+    """Note which fields are ours: those of this export and, with `keep`, of earlier ones; the others are removed.
+
+    The label sets of `hidden` are removed in any case.
+    """
     endings = [*ENDINGS, *(OVERLAYS[kind] for kind in overlays)]
     fields = [field + ending for field in label_fields for ending in endings]
     before = [field for field in dataset.info[_INFO]["fields"] if field not in fields]
-    if not keep:
-        dataset.delete_sample_fields([field for field in before if dataset.has_field(field)])
-    dataset.info[_INFO] = {"fields": [*fields, *before] if keep else fields}
-    return dataset.info[_INFO]["fields"]
+    shut = {field + ending for field in hidden for ending in (*ENDINGS, *OVERLAYS.values())}
+    gone = [field for field in before if field in shut] if keep else before
+    dataset.delete_sample_fields([field for field in gone if dataset.has_field(field)])
+    known = [*fields, *(field for field in before if field not in gone)]
+    dataset.info[_INFO] = {**dataset.info[_INFO], "fields": known}
+    return known

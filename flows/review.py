@@ -18,6 +18,7 @@ from .review_open import (
     FIRST_PORT,
     finish,
     free_port,
+    gold_is_dealt,
     make_blank,
     no_login_warning,
     prepare_desk,
@@ -28,7 +29,7 @@ from .review_reconcile import ReviewReconcile
 from .review_recover import ReviewRecover
 from .review_simulate import ReviewSimulate
 from .review_status import ReviewStatus
-from .review_sync import ReviewSync, sync
+from .review_sync import ReviewSync, fiftyone_names, sync
 from .review_templates import find_colors
 from .session import Session, say
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReviewOpen:
-    """Browse a data set with its labels in FiftyOne until Ctrl-C; with --reviewer, review it."""
+    """Browse a data set with its labels in FiftyOne until Ctrl-C; with --reviewer, review it blind."""
 
     dataset: Positional[str]
     """The data set: an id, its first digits, or a tag."""
@@ -47,7 +48,7 @@ class ReviewOpen:
     templates: tuple[str, ...] = ()
     """Template artifacts to colour the points with; by default those the labels were made with."""
     name: str | None = None
-    """Name of the FiftyOne data set; by default densecorr-<first digits of the data set's id>."""
+    """Name of the FiftyOne data set (-review is added for reviewers); by default densecorr-<first digits of the id>."""
     reviewer: str | None = None
     """Your name: opens the review panel on the label set named, or the data set's own; one App a reviewer."""
     opinion: str | None = None
@@ -136,8 +137,9 @@ def main(command: ReviewOpen, store: "Store") -> None:
     port = command.port or (FIRST_PORT if command.reviewer is None else free_port(address=command.address))
     if not command.export_only:
         check_address(command.address, port)
-    name = command.name or f"densecorr-{dataset_id[:8]}"
-    shown, order = label_ids, None
+    names = fiftyone_names(dataset_id, command.name)
+    name = names[command.reviewer is not None]
+    shown, order, with_truth = label_ids, None, True
     if command.reviewer is not None:
         opinion = None if command.opinion is None else store.resolve(command.opinion)
         desk = prepare_desk(
@@ -150,6 +152,7 @@ def main(command: ReviewOpen, store: "Store") -> None:
         use_desk(replace(desk, tags=tags))
         shown = label_ids if opinion is None or opinion in label_ids else [*label_ids, opinion]
         order = desk.order if command.order is not None else None
+        with_truth = not gold_is_dealt(store, desk)
     colors = find_colors(store, [dataset_id, *shown], command.templates)
     say("starting FiftyOne")
     import_fiftyone()
@@ -162,15 +165,18 @@ def main(command: ReviewOpen, store: "Store") -> None:
             name,
             overlays=command.overlays,
             progress=progress,
-            keep_fields=command.reviewer is not None,
+            blind=command.reviewer is not None,
+            with_truth=with_truth,
         )
     say(str(summary))
-    synced = partial(sync, store, dataset_id, next(iter(label_ids), None), name, order)
+    synced = partial(sync, store, dataset_id, next(iter(label_ids), None), names, order)
     synced()
     if command.export_only:
         return
     if command.reviewer is not None:
         say(f"{command.reviewer} reviews in the App's tab 'Review'")
+    else:
+        say("no --reviewer: browsing only; to judge labels add --reviewer NAME")
     if not is_loopback(command.address):
         say(no_login_warning(command.address, port, command.reviewer))
     try:

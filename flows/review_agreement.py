@@ -37,12 +37,15 @@ class ReviewAgreement:
     """Error that a reviewer may let pass, share of the template's diameter: labels up to it are not wrong."""
     agree_within: float = 0.05
     """Two vertices say the same up to this share of the template's diameter; else it is a conflict."""
+    incomplete: bool = False
+    """Go on without a journal that cannot be read: acts that wait in it are missing from the measurement."""
 
     def __call__(self, session: "Session") -> None:
         """Read the decisions, measure, write both files.
 
         Raises:
             ArtifactError: the store holds no such data set, labels, truth or template.
+            JournalError: a journal cannot be read, and `incomplete` does not allow to go on without.
             EmptyInstanceError: nothing was decided, or nothing by two people and nothing whose truth is known.
             SettingsError: the labels are of several templates, or a number is out of range.
         """

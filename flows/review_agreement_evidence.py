@@ -13,6 +13,7 @@ from densecorr.review.reviewers import Review, reviews_of
 from densecorr.templates.template import Template, kept_geodesic_rows, read_template
 
 from .collect import true_vertices
+from .review_incomplete import journals_read
 from .review_orders import orders_of
 from .review_templates import find_template
 
@@ -29,7 +30,8 @@ class Evidence:
     """What is measured: the judged label sets, every act and review of each by `label_id`, and what is true.
 
     `gold` pairs a judged label set with the same one with true vertices (-1 unknown); `image_of` is by instance;
-    `n_elsewhere` counts acts on other label sets of the data set.
+    `n_elsewhere` counts acts on other label sets of the data set. `left_out` says of each journal that could not be
+    read whose acts are missing.
     """
 
     template: Template
@@ -41,6 +43,7 @@ class Evidence:
     gold: Sequence[tuple[LabelRecord, LabelRecord]]
     gold_from: str
     n_elsewhere: int
+    left_out: Sequence[str]
     inputs: Mapping[str, str]
 
 
@@ -49,6 +52,7 @@ def read_evidence(store: "Store", command: "ReviewAgreement") -> Evidence:
 
     Raises:
         ArtifactError: the store holds no such data set, labels, truth or template.
+        JournalError: a journal cannot be read, and the command does not allow to go on without.
         SettingsError: the labels are of several templates.
     """
     from storage.datasets import read_instances, read_labels
@@ -62,7 +66,8 @@ def read_evidence(store: "Store", command: "ReviewAgreement") -> Evidence:
     instances = {one.instance.instance_id: one for one in read_instances(store.path(dataset_id), crowds=True)}
     labels = [one for key, one in read_labels(store.path(labels_id)).items() if key in instances]
     acts: dict[str, list[Decision]] = {one.label_id: [] for one in labels}
-    found = read_decisions(store, dataset_id)
+    with journals_read(command.incomplete) as unreadable:
+        found = read_decisions(store, dataset_id, unreadable=unreadable)
     for act in found:
         if act.label_id in acts:
             acts[act.label_id].append(act)
@@ -91,6 +96,7 @@ def read_evidence(store: "Store", command: "ReviewAgreement") -> Evidence:
         gold,
         gold_from,
         len(found) - sum(map(len, acts.values())),
+        unreadable or (),
         {"dataset": dataset_id, "labels": labels_id, "template": template_id, "truth": truth_id or "none"},
     )
 

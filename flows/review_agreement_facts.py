@@ -16,8 +16,8 @@ def facts_of(evidence: Evidence, findings: Findings, command: "ReviewAgreement")
     """Everything but the maps.
 
     `unit` is "m" or "none" (the numbers of the mesh file); areas `auc_10` and `auc_30` are there with metres only; an
-    interval is {value, low, high}, null where there is none; `reviewers` empty means all pairs together, `reviewer`
-    empty everyone as if they were one.
+    interval is {value, low, high}, null where there is none; `incomplete` names the journals that could not be read;
+    `reviewers` empty means all pairs together, `reviewer` empty everyone as if they were one.
     """
     size, metric = float(evidence.template.diameter), evidence.template.unit != "none"
     return {
@@ -38,6 +38,7 @@ def facts_of(evidence: Evidence, findings: Findings, command: "ReviewAgreement")
             for conflict, apart in zip(findings.conflicts, findings.apart, strict=True)
         ],
         "decisions_on_other_labels": evidence.n_elsewhere,
+        "incomplete": list(evidence.left_out),
     }
 
 

@@ -42,7 +42,7 @@ def report_of(evidence: Evidence, findings: Findings, command: "ReviewAgreement"
 
 
 def _notes(evidence: Evidence, findings: Findings) -> tuple[str, ...]:
-    notes = []
+    notes = [f"INCOMPLETE: {sentence}" for sentence in evidence.left_out]
     if not findings.scores:
         notes.append(
             "No accepted label set has a known truth, so nobody's error is known: deal some with "

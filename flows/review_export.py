@@ -11,6 +11,7 @@ from densecorr.review.resolver import Majority, Rule
 from .review_import import Format
 
 if TYPE_CHECKING:
+    from densecorr.records import Decision, LabelRecord
     from storage.artifacts import Store
 
     from .session import Session
@@ -98,12 +99,14 @@ class ReviewExport:
         from storage.datasets import read_instances, read_labels
 
         from .review_files import tool_images
+        from .review_next import export_command
         from .review_orders import read_order_file
         from .session import say
         from .whole_file import whole_file
 
         dataset_id = store.resolve(self.dataset)
-        labels = read_labels(store.path(store.resolve(self.labels) if self.labels else dataset_id))
+        labels_id = store.resolve(self.labels) if self.labels else None
+        labels = read_labels(store.path(labels_id or dataset_id))
         if self.order is not None:
             wanted = set(read_order_file(self.order).instances)
             labels = {key: label for key, label in labels.items() if key in wanted}
@@ -116,6 +119,30 @@ class ReviewExport:
             FORMATS[self.format][0](part, images)
         objects = sum(len(image.instances) for image in images)
         say(f"{out}: {len(images)} images, {objects} objects")
+        written = {one.instance_id for image in images for one in image.instances}
+        judged = _judged_since(store, dataset_id, [labels[key] for key in labels if key in written])
+        if judged:
+            say(
+                f"{judged} of them were judged since, and the file holds them as they were before. With what was "
+                f"decided: {export_command(store, dataset_id, labels_id)}, then this command with --labels corrected"
+            )
+
+
+def _judged_since(store: "Store", dataset_id: str, labels: "list[LabelRecord]") -> int:
+    """How many of the label sets someone judged; a journal that cannot be read is said and left out."""
+    from storage.decisions import read_decisions
+
+    from .review_carry import is_judged
+    from .session import say
+
+    unreadable: list[str] = []
+    acts: dict[str, list[Decision]] = {label.label_id: [] for label in labels}
+    for act in read_decisions(store, dataset_id, unreadable=unreadable):
+        if act.label_id in acts:
+            acts[act.label_id].append(act)
+    for sentence in unreadable:
+        say(sentence)
+    return sum(map(is_judged, acts.values()))
 
 
 def write_snapshot(store: "Store", dataset_id: str, incomplete: bool = False) -> Path:
@@ -129,21 +156,16 @@ def write_snapshot(store: "Store", dataset_id: str, incomplete: bool = False) ->
     import hashlib
 
     from storage.decisions import compact, read_decision_table
-    from storage.journal_errors import JournalError
     from storage.tables import write_table
 
+    from .review_incomplete import journals_read
     from .session import say, state_folder
     from .whole_file import whole_file
 
-    report = compact(store)
-    unreadable: list[str] = []
-    try:
-        table = read_decision_table(store, dataset_id, unreadable=unreadable if incomplete else None)
-    except JournalError as error:
-        expected, received, remedy = error.args
-        remedy = f"{remedy} To make labels without what waits in it: --incomplete."
-        raise type(error)(expected, received, remedy) from error
-    for problem in (*report.problems, *(f"INCOMPLETE: {sentence}" for sentence in unreadable)):
+    problems = compact(store).problems
+    with journals_read(incomplete) as unreadable:
+        table = read_decision_table(store, dataset_id, unreadable=unreadable)
+    for problem in problems:
         say(problem)
     folder = state_folder() / "review" / "snapshots"
     key = hashlib.sha256("\n".join(table["decision_id"].to_pylist()).encode()).hexdigest()[:20]

@@ -1,7 +1,7 @@
 """`densecorr review-gain`: how much error each reviewed minute bought, with its interval."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from .progress import Progress
 from .stage import ArtifactRef, Stage, StageInputs
 
 FIGURE = "geodesic_error_228"
+_NONE = "\u2013"  # as the report prints numbers that are not there
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,6 @@ def write(out: Path, inputs: StageInputs, command: ReviewGain, progress: Progres
     from densecorr.errors import SettingsError
     from densecorr.evaluation.report import ReportData, ReportTable, write_report
 
-    from .reporting import input_lineage
-
     names = command.names or tuple(f"review {n}" for n in range(1, len(command.after) + 1))
     if not (len(command.after) == len(command.collected) == len(names)):
         raise SettingsError(
@@ -50,8 +49,9 @@ def write(out: Path, inputs: StageInputs, command: ReviewGain, progress: Progres
     spent = {name: read_spent(folder) for name, folder in zip(names, inputs.paths("collected"), strict=True)}
     facts = gain_facts(before, reviews, spent, command.bootstrap)
     (out / "gain.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    columns = ("training labels", "error of 228", "minutes", "instances", "taken off", "95 %", "per minute")
-    rows: list[tuple[Any, ...]] = [("as they were", facts["before"], None, None, None, None, None)]
+    level = f"{command.bootstrap.level:.0%}"
+    columns = ("training labels", "error of 228", "minutes", "instances", "taken off", level, "a minute")
+    rows: list[tuple[Any, ...]] = [("as they were", facts["before"], None, None, None, _NONE, None)]
     rows += [
         (
             name,
@@ -65,18 +65,17 @@ def write(out: Path, inputs: StageInputs, command: ReviewGain, progress: Progres
         for name, one in facts["reviews"].items()
     ]
     against = tuple((one["than"], one["difference"], _range(one)) for one in facts["against"])
-    tables = [ReportTable("What the review bought", columns, tuple(rows), _NOTE)]
+    tables = [ReportTable("Error before and after", columns, tuple(rows), _NOTE)]
     if against:
-        title = f"Error after '{names[0]}' less than after"
-        tables.append(
-            ReportTable(title, ("review", "difference", "95 %"), against, "Above 0: the first is better.")
-        )
+        title, note = f"'{names[0]}' against the others", f"Above 0: after '{names[0]}' the model errs less."
+        columns = ("other review", "its error is higher by", level)
+        tables.append(ReportTable(title, columns, against, note))
     data = ReportData(
         title="What the review bought",
         counts={"held-out instances": facts["instances"]},
         tables=tuple(tables),
         settings=command.bootstrap,
-        lineage=input_lineage(inputs),
+        lineage=_lineage_text(inputs),
     )
     write_report(out / "report.html", data)
     progress(1, 1, "report")
@@ -87,6 +86,19 @@ _NOTE = (
     "paired. Minutes are those that the decisions say were spent. One training run each: the interval does not hold "
     "the chance of training."
 )
+
+
+def _lineage_text(inputs: StageInputs) -> str:
+    """What was compared and what it was made from, as one tree: what several were made from is printed once."""
+    from storage.lineage import LineageNode
+    from storage.reports import format_lineage
+
+    below = [
+        replace(inputs.store.lineage(artifact_id), role=role)
+        for role in inputs.resolved
+        for artifact_id in inputs.ids(role)
+    ]
+    return format_lineage(LineageNode("", inputs.artifact_id, STAGE.name, STAGE.version, inputs=below))
 
 
 def gain_facts(
@@ -187,7 +199,7 @@ def read_spent(folder: Path) -> dict[str, Any]:
 
 
 def _range(one: dict[str, Any]) -> str:
-    return "" if one["low"] is None else f"{one['low']:.2f} to {one['high']:.2f}"
+    return _NONE if one["low"] is None else f"{one['low']:.2f} to {one['high']:.2f}"
 
 
-STAGE = Stage("review-gain", ReviewGain, version=1, write=write)
+STAGE = Stage("review-gain", ReviewGain, version=2, write=write)

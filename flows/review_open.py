@@ -12,7 +12,7 @@ from annotation_ui.desk_settings import VARIABLE, DeskSettings, read_settings, w
 from densecorr.errors import SettingsError
 
 from .review_next import export_command
-from .review_orders import read_order, selected_order
+from .review_orders import orders_of, read_order, selected_order
 from .review_templates import find_template
 from .session import say, state_folder
 
@@ -83,6 +83,12 @@ def prepare_desk(
     share = read_order(store, dataset_id, reviewer, order) or selected_order(store, chosen)
     Journal(journal_path(store, reviewer), check=True).close()
     return settings if share is None else replace(settings, order=share.instances, gold=share.gold)
+
+
+def gold_is_dealt(store: "Store", settings: DeskSettings) -> bool:
+    """Whether this reviewer or any other got instances of known truth: then no reviewer may see it."""
+    shares = orders_of(store, settings.dataset).values()
+    return bool(settings.gold) or any(share.gold for share in shares)
 
 
 def with_similarities(store: "Store", settings: DeskSettings, similarities: str) -> DeskSettings:

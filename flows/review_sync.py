@@ -30,7 +30,7 @@ class ReviewSync:
     labels: str | None = None
     """The label artifact that is reviewed; by default the data set's own labels."""
     name: str | None = None
-    """Name of the FiftyOne data set; by default densecorr-<first digits of the data set's id>."""
+    """Name given to `review open`; by default densecorr-<first digits of the data set's id>."""
 
     def __call__(self, session: Session) -> None:
         """Write what changed."""
@@ -39,37 +39,52 @@ class ReviewSync:
         store = session.open_store()
         dataset_id = store.resolve(self.dataset)
         labels = None if self.labels is None else store.resolve(self.labels)
-        name = self.name or f"densecorr-{dataset_id[:8]}"
         import_fiftyone()
-        say(f"{sync(store, dataset_id, labels, name)} images of '{name}' changed")
+        for name, n_changed in sync(store, dataset_id, labels, fiftyone_names(dataset_id, self.name)).items():
+            say(f"{n_changed} images of '{name}' changed")
+
+
+def fiftyone_names(dataset_id: str, name: str | None) -> tuple[str, str]:
+    """What FiftyOne calls a data set: the one to browse, and the one that reviewers open.
+
+    They are two, so that nobody who browses shows the reviewers what they must not see.
+    """
+    browsed = name or f"densecorr-{dataset_id[:8]}"
+    return browsed, f"{browsed}-review"
 
 
 def sync(
-    store: "Store", dataset_id: str, labels: str | None, name: str, order: Sequence[str] | None = None
-) -> int:
-    """Bring the review's fields and saved views up to date; how many images changed.
+    store: "Store",
+    dataset_id: str,
+    labels: str | None,
+    names: Sequence[str],
+    order: Sequence[str] | None = None,
+) -> dict[str, int]:
+    """Bring the review's fields and saved views up to date; how many images changed, by FiftyOne data set.
 
     Args:
         store: where the decisions are.
         dataset_id: the data set.
         labels: the labels that are reviewed; None: its own.
-        name: of the FiftyOne data set, exported before.
+        names: of FiftyOne data sets; those that were not exported are left out.
         order: instances to review; by default the reviewers' shares, else all with labels.
 
     Raises:
-        SettingsError: there is no FiftyOne data set of this name.
+        SettingsError: there is no FiftyOne data set of these names, or one did not come from here.
     """
     from annotation_ui.app import import_fiftyone
     from annotation_ui.review_views import sync_review
+    from annotation_ui.stored_samples import open_dataset
     from densecorr.errors import SettingsError
 
     fo = import_fiftyone()
-    if not fo.dataset_exists(name):
+    found = [name for name in names if fo.dataset_exists(name)]
+    if not found:
         raise SettingsError(
-            "a data set that was exported to FiftyOne", f"'{name}'", "Run: densecorr review open DATASET"
+            "a data set that was exported to FiftyOne", f"'{names[0]}'", "Run: densecorr review open DATASET"
         )
-    information = information_of(store, dataset_id, labels, order)
-    return sync_review(fo.load_dataset(name), statuses_of(store, dataset_id), information)
+    information, statuses = information_of(store, dataset_id, labels, order), statuses_of(store, dataset_id)
+    return {name: sync_review(open_dataset(name), statuses, information) for name in found}
 
 
 def statuses_of(store: "Store", dataset_id: str) -> dict[str, "InstanceStatus"]:

@@ -178,4 +178,4 @@ def choose(
     return np.concatenate([first, rest[np.array(more.chosen, dtype=np.int64)]])
 
 
-STAGE = Stage("select", Select, version=1, write=write)
+STAGE = Stage("select", Select, version=2, write=write)

@@ -1,7 +1,8 @@
 // What each action of the table of keys does.
 
+import { tellEnd } from "./ending.js";
 import { verdictOf } from "./queue.js";
-import { droppedRegion, mirrored, movedPoint, newPointId } from "./model.js";
+import { droppedRegion, mirrored, movedPoint, unusedPointId } from "./model.js";
 import { makePartActions } from "./parts_mode.js";
 import { clampPitch } from "./mesh_view.js";
 
@@ -18,7 +19,7 @@ export function makeActions(panel) {
     if (!session.do(action, { verdict: { action, reason } }, { reason })) return;
     const next = session.following();
     if (next) await open(next);
-    else panel.say("That was the last instance that is free. Q shows them all.");
+    else tellEnd(panel);
   }
 
   // A verdict on one point changes nothing by itself, but is kept as a decision.
@@ -54,9 +55,12 @@ export function makeActions(panel) {
   // One that they added becomes one of one's own; one that one deleted comes back.
   function addTheirs(theirs) {
     const known = typeof panel.selected === "number";
-    const id = known ? panel.selected : newPointId(session.state, session.nextPointId());
+    const id = known ? panel.selected : unusedPointId(session.record);
     if (change("add", { points: { [id]: theirs } }, id)) panel.selected = id;
   }
+
+  // The button of what is switched off.
+  const strike = (name, off) => panel.root.querySelector(`[data-testid=${name}]`).classList.toggle("dc-off", off);
 
   const onImage = () => panel.cursor.pane === "image";
 
@@ -70,7 +74,10 @@ export function makeActions(panel) {
       const reason = await dialogs.askReason("Unsure about this instance: why?", session.info.reasons);
       if (reason !== null) await verdict("unsure", reason);
     },
-    next: () => open(session.following() ?? session.neighbour(1)),
+    next() {
+      const id = session.following() ?? session.neighbour(1);
+      if (id || !tellEnd(panel)) return open(id);
+    },
     previous: () => open(session.neighbour(-1)),
     async queue() {
       parts.queue.hidden = !parts.queue.hidden;
@@ -97,7 +104,7 @@ export function makeActions(panel) {
       panel.setTool(panel.image.adding ? null : "add");
     },
     addPoint(x, y) {
-      const id = newPointId(session.state, session.nextPointId());
+      const id = unusedPointId(session.record);
       panel.setTool(null);
       if (change("add", { points: { [id]: { x: round(x), y: round(y), vertex: -1, visible: true } } }, id)) panel.select(id);
     },
@@ -159,6 +166,7 @@ export function makeActions(panel) {
     togglePoints() {
       panel.image.pointsShown = !panel.image.pointsShown;
       panel.image.redraw();
+      strike("togglePoints", !panel.image.pointsShown);
     },
     others() {
       const shown = panel.others.toggle();
@@ -167,6 +175,7 @@ export function makeActions(panel) {
     heat() {
       panel.template.toggleHeat();
       panel.similarity.again();
+      strike("heat", !panel.template.heatShown);
     },
     full: () => (document.fullscreenElement ? document.exitFullscreen() : panel.root.requestFullscreen()),
     view(event) {

@@ -26,10 +26,18 @@ export function showOthers(parts, others, entry) {
 }
 
 export function showProgress(parts, progress, reviewer) {
-  const { done, total, accepted, rejected, per_hour } = progress;
-  parts.rate.textContent = `${done} / ${total}${per_hour ? ` · ${Math.round(per_hour)} per hour` : ""}`;
-  parts.rate.title = `${accepted} accepted, ${rejected} rejected by ${reviewer}`;
+  const { done, total, accepted, rejected, per_hour, seconds } = progress;
+  const rate = per_hour ? [`${Math.round(per_hour)} an hour`, duration(seconds)] : [];
+  parts.rate.textContent = [`${done} of ${total} done`, ...rate].join(" · ");
+  const verdicts = `${done} of ${total} instances decided by ${reviewer}: ${accepted} accepted, ${rejected} rejected`;
+  const time = `${duration(seconds)} of work on this data set, in which a pause counts for 2 min at most`;
+  parts.rate.title = parts.bar.title = `${verdicts}; ${time}`;
   parts.done.style.width = `${total ? (100 * done) / total : 0}%`;
+}
+
+function duration(seconds) {
+  if (seconds < 60) return "under 1 min";
+  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
 export function showStatus(parts, outbox) {

@@ -37,14 +37,20 @@ export class ImageView {
 
   setScene(scene) {
     Object.assign(this.scene, scene);
+    this.showCursor();
     this.redraw();
+  }
+
+  showCursor() {
+    const free = this.scene.hovered === null ? "default" : "pointer";
+    this.above.style.cursor = this.tool || this.adding ? "crosshair" : free;
   }
 
   setTool(kind) {
     const polygonDone = (polygon) => this.onPolygon(polygon);
     this.tool = kind === "polygon" ? new PolygonTool(polygonDone, this.redraw) : null;
     this.adding = kind === "add";
-    this.above.style.cursor = kind ? "crosshair" : "default";
+    this.showCursor();
     this.redraw();
   }
 

@@ -4,7 +4,7 @@
   // FiftyOne's server sends no Cache-Control, so a browser may keep old modules after an upgrade and mix
   // versions. Asking for each with "no-cache" makes it check them before `import` takes them from its cache.
   const FILES = [
-    "actions.js", "codec.js", "cursor.js", "dialogs.js", "dom.js", "header.js", "image_view.js",
+    "actions.js", "codec.js", "cursor.js", "dialogs.js", "dom.js", "ending.js", "header.js", "image_view.js",
     "instances.js", "keys.js", "layout.js", "mesh.js", "mesh_view.js", "model.js", "opinions.js", "others.js",
     "outbox.js", "panel.css", "panel.js", "parts.js", "parts_mode.js", "points.js", "polygon_tool.js",
     "protocol.js", "queue.js", "queue_view.js", "rasteriser.js", "selection.js", "session.js",

@@ -38,7 +38,7 @@ export const KEYS = [
   ["View", "others", "C", "compare with the points of another reviewer, once you decided", ["c"]],
   ["View", "heat", "E", "similarity heat map on or off", ["e"]],
   ["View", "full", "F", "the whole screen, or back", ["f"]],
-  ["View", "view", "1–6", "front, back, left, right, top, bottom", ["1", "2", "3", "4", "5", "6"]],
+  ["View", "view", "1–6", "front, back, left, right, top, bottom (drag turns, ⇧ drag pans)", ["1", "2", "3", "4", "5", "6"]],
 
   ["Keyboard only", "switchPane", "T", "arrows act on the image or on the template", ["t"]],
   ["Keyboard only", "arrow", "Arrows", "move the selected point by 1 pixel, or the cursor (⇧ faster; Ctrl turns)",

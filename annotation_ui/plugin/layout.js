@@ -11,6 +11,7 @@ const TOOLBAR = [
   [["undo", "↶"], ["redo", "↷"]],
 ];
 const NAMES = { "↶": "undo", "↷": "redo" }; // for those who hear the page
+const FACTS = "score: similarity of features; expected error: along the surface, as a share of the template's diameter";
 const POINT_BAR = [
   ["acceptPoint", "Right"], ["rejectPoint", "Wrong"], ["unsurePoint", "Unsure"], ["skipPoint", "Skip"],
   ["hidePoint", "Not visible"],
@@ -32,7 +33,7 @@ export function buildLayout(root, run) {
     el("span", { class: "dc-space" }),
     part("status", "span", { role: "status", "aria-live": "polite" }),
     part("rate", "span"),
-    el("div", { class: "dc-bar" }, part("done")),
+    part("bar", "div", {}, part("done")),
     icon("full", "Full"), icon("guide", "Guide"), icon("help", "?"),
   );
   const group = (rows) => el("div", { class: "dc-group" }, ...rows.map((row) => button(row, `dc-tool-${row[0]}`)));
@@ -63,19 +64,19 @@ export function buildLayout(root, run) {
     el("main", { class: "dc-body" }, part("queue", "aside", { hidden: true, "aria-label": "queue", "data-testid": "queue-pane" }), image, template),
     el(
       "footer", { class: "dc-footer" },
-      part("point-info"), part("suggestion", "button", { hidden: true, onclick: () => run("takeSuggestion") }),
+      part("point-info", "div", { title: FACTS }), part("suggestion", "button", { hidden: true, onclick: () => run("takeSuggestion") }),
       el("span", { class: "dc-space" }), pointBar,
     ),
   );
   return parts;
 }
 
-// An error in the product's three parts, or a plain remark.
-export function showMessage(parts, error, onClose) {
+// An error in the product's three parts, or a plain text of a kind: "remark", "end".
+export function showMessage(parts, error, onClose, kind) {
   parts.message.hidden = false;
   const close = el("button", { class: "dc-icon", title: "hide this message", onclick: onClose }, "✕");
   if (typeof error === "string") {
-    parts.message.className = "dc-message dc-remark";
+    parts.message.className = `dc-message dc-${kind}`;
     replaceChildren(parts.message, el("span", {}, error), close);
     return;
   }

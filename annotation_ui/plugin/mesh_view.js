@@ -14,17 +14,23 @@ export class MeshView {
     this.context = canvas.getContext("2d");
     this.raster = new Rasteriser(mesh);
     this.view = { yaw: 0, pitch: 0, zoom: 1, panX: 0, panY: 0 };
+    this.chosen = { ...this.view }; // as the user last turned it
     this.box = bounds(mesh.vertices, null);
     this.stale = true; // the view changed since it was rasterised
     this.recolor = true;
     this.cursor = null;
     this.redraw = oncePerFrame(() => this.draw());
-    this.observer = new ResizeObserver(() => this.turn({}));
+    this.observer = new ResizeObserver(() => this.look({}));
     this.observer.observe(canvas.parentElement);
     this.listen(turnable);
   }
 
   turn(change) {
+    this.look(change);
+    this.chosen = { ...this.view };
+  }
+
+  look(change) {
     Object.assign(this.view, change);
     this.stale = true;
     this.redraw();
@@ -52,27 +58,50 @@ export class MeshView {
     this.redraw();
   }
 
-  // Turn so that a vertex faces the viewer, unless it can be seen already.
+  // Bring a vertex into sight with as little change as does: none, a shift, the view that the user chose last, else a turn.
   show(vertex) {
-    if (this.stale) this.draw();
-    if (vertex < 0 || this.raster.place(vertex).seen) return;
+    if (vertex < 0 || this.sees(vertex)) return;
+    for (const view of [this.shifted(vertex), this.chosen].filter(Boolean)) {
+      this.look(view);
+      if (this.sees(vertex)) return;
+    }
     const [x, y, z] = this.mesh.normals.subarray(3 * vertex, 3 * vertex + 3);
     const limit = Math.PI / 5;
     const pitch = Math.min(limit, Math.max(-limit, Math.asin(Math.max(-1, Math.min(1, y)))));
-    this.turn({ yaw: Math.atan2(x, z), pitch, panX: 0, panY: 0, zoom: 1 });
+    this.look({ yaw: Math.atan2(x, z), pitch, panX: 0, panY: 0, zoom: 1 });
+  }
+
+  // This view, with a vertex that is beside the canvas in its middle; null if it is not beside it.
+  shifted(vertex) {
+    const { x, y } = this.placeOf(vertex);
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const { panX, panY } = this.view;
+    if (x >= 0 && y >= 0 && x < width && y < height) return null;
+    return { ...this.view, panX: panX + width / 2 - x, panY: panY + height / 2 - y };
+  }
+
+  sees(vertex) {
+    return this.rasterise() && this.raster.place(vertex).seen;
+  }
+
+  // Fill the buffers for the present view; false if there is no room.
+  rasterise() {
+    const { canvas, raster } = this;
+    const area = canvas.parentElement.clientWidth * canvas.parentElement.clientHeight;
+    this.ratio = Math.min(RATIO, Math.max(1, Math.sqrt(MAX_PIXELS / area)));
+    if (!fitCanvas(canvas, this.ratio)) return false;
+    if (!this.stale && raster.width === canvas.width && raster.height === canvas.height) return true;
+    raster.resize(canvas.width, canvas.height);
+    raster.rasterise(this.pixelView(), this.box.center, this.faces);
+    this.stale = false;
+    return (this.recolor = true);
   }
 
   draw() {
-    const { canvas, context, raster } = this;
-    const area = canvas.parentElement.clientWidth * canvas.parentElement.clientHeight;
-    this.ratio = Math.min(RATIO, Math.max(1, Math.sqrt(MAX_PIXELS / area)));
-    if (!fitCanvas(canvas, this.ratio)) return;
-    if (this.stale) {
-      raster.resize(canvas.width, canvas.height);
-      raster.rasterise(this.pixelView(), this.box.center, this.faces);
-    }
-    if (this.stale || this.recolor) raster.shade(this.colors);
-    this.stale = this.recolor = false;
+    const { context, raster } = this;
+    if (!this.rasterise()) return;
+    if (this.recolor) raster.shade(this.colors);
+    this.recolor = false;
     context.putImageData(raster.picture, 0, 0);
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     for (const marker of this.markers) this.drawMarker(marker);
@@ -116,7 +145,7 @@ export class MeshView {
   }
 
   pick(x, y) {
-    if (this.stale) this.draw();
+    if (!this.rasterise()) return -1;
     return this.raster.pick(x * this.ratio, y * this.ratio, Math.round(4 * this.ratio));
   }
 

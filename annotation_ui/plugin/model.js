@@ -133,6 +133,13 @@ export function isInside(polygon, x, y) {
   return inside;
 }
 
+// Ids are never used twice, not even those of points that were deleted.
+export function unusedPointId({ item, state, timeline }) {
+  const acts = [...item.acts, ...timeline.done.map(({ act }) => act ?? {})];
+  const used = [...item.points, ...acts].map(({ point_id }) => point_id ?? -1);
+  return newPointId(state, Math.max(-1, ...used) + 1);
+}
+
 export function droppedRegion(state, polygon) {
   const points = {};
   for (const [id, point] of state.points) if (isInside(polygon, point.x, point.y)) points[id] = null;

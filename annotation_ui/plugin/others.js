@@ -7,7 +7,7 @@ const SAID = { accept: "accepted", reject: "rejected", unsure: "unsure", skip: "
 
 export class Others {
   constructor(session, changed) {
-    Object.assign(this, { session, changed, key: null, found: [], at: -1 });
+    Object.assign(this, { session, changed, key: null, failed: false, found: [], at: -1 });
   }
 
   // Asked for when an instance is shown, and again when someone decides it anew.
@@ -17,9 +17,14 @@ export class Others {
     const key = known.length ? JSON.stringify([entry.instance_id, known]) : null;
     if (key === this.key) return;
     const wasShown = this.at >= 0;
-    Object.assign(this, { key, found: [], at: -1 });
+    Object.assign(this, { key, failed: false, found: [], at: -1 });
     if (wasShown) this.changed();
-    if (key) this.fetch(key, entry.instance_id).catch(() => {}); // nobody asked: no message
+    if (key) this.fetch(key, entry.instance_id).catch(() => (this.failed ||= this.key === key)); // nobody asked: no message
+  }
+
+  // Another request succeeded: what failed is asked for again, once.
+  retry() {
+    if (this.failed) Object.assign(this, { key: null, failed: false });
   }
 
   async fetch(key, instance_id) {

@@ -4,6 +4,7 @@ import { makeActions } from "./actions.js";
 import { Cursor } from "./cursor.js";
 import { Dialogs } from "./dialogs.js";
 import { el, setHidden } from "./dom.js";
+import { noInstances, tellEnd } from "./ending.js";
 import { ImageView } from "./image_view.js";
 import { showOthers, showProgress, showStatus, showTitle, showVerdict } from "./header.js";
 import { actionOf, ONCE } from "./keys.js";
@@ -59,8 +60,10 @@ class Panel {
       this.mesh = makeMesh(template);
       this.names = partNames(template);
       this.makeViews(template);
-      await this.session.go(this.session.following(null) ?? this.session.queue.entries[0]?.instance_id ?? noInstances());
+      const next = this.session.following(null);
+      await this.session.go(next ?? this.session.queue.entries[0]?.instance_id ?? noInstances());
       if (this.session.closed) return;
+      if (!next) tellEnd(this);
       window.densecorrReview.ready = true;
       this.takeFocus();
     } catch (error) {
@@ -118,7 +121,7 @@ class Panel {
     const { session } = this;
     if (!same) {
       this.selected = this.hovered = null;
-      this.hideMessage("remark");
+      this.hideMessage("remark", "end");
       this.image.setItem(session.item);
       if (this.partIndex !== null) this.actions.setPart(this.partIndex);
     }
@@ -147,8 +150,14 @@ class Panel {
     }
     if (!parts.queue.hidden) this.drawQueue();
     showVerdict(parts, session.state);
+    if (this.messageKind === "end" && !parts.message.hidden) tellEnd(this);
     if (session.item) this.others.ask();
     showOthers(parts, this.others, session.entry);
+  }
+
+  // The desk answered: what failed before may succeed now.
+  reached() {
+    this.others.retry();
   }
 
   failed(error) {
@@ -157,9 +166,9 @@ class Panel {
     showMessage(this.parts, error, () => this.hideMessage());
   }
 
-  say(text) {
-    this.messageKind = "remark";
-    showMessage(this.parts, text, () => this.hideMessage());
+  say(text, kind = "remark") {
+    this.messageKind = kind;
+    showMessage(this.parts, text, () => this.hideMessage(), kind);
   }
 
   hideMessage(...kinds) {
@@ -236,11 +245,4 @@ class Panel {
     this.suggestions.reset();
     if (window.densecorrReview?.panel === this) delete window.densecorrReview;
   }
-}
-
-function noInstances() {
-  throw Object.assign(new Error("no instances"), {
-    expected: "instances to review", received: "an empty queue", kind: "input",
-    remedy: "Label some first (densecorr pseudo-labels), then run `densecorr review open` again.",
-  });
 }

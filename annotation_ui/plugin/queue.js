@@ -7,6 +7,8 @@ export function verdictOf(entry) {
 // By oneself, and for good: what was skipped comes again.
 export const isDecided = (entry) => ![null, "skip"].includes(verdictOf(entry));
 
+export const isHeld = (entry) => Boolean(entry.leased_by) && !entry.mine;
+
 export class Queue {
   constructor({ queue, serial, progress }) {
     Object.assign(this, { entries: queue, serial, progress });
@@ -21,7 +23,7 @@ export class Queue {
   following(id) {
     const at = this.entries.findIndex((entry) => entry.instance_id === id);
     const rest = [...this.entries.slice(at + 1), ...this.entries.slice(0, Math.max(0, at))];
-    const free = rest.filter((entry) => entry.mine || !entry.leased_by);
+    const free = rest.filter((entry) => !isHeld(entry));
     const next = free.find((entry) => !verdictOf(entry)) ?? free.find((entry) => !isDecided(entry));
     return next?.instance_id ?? null;
   }
@@ -33,6 +35,14 @@ export class Queue {
 
   setVerdict(id, verdict) {
     if (this.byId.has(id)) this.byId.get(id).verdict = verdict;
+  }
+
+  // What the answer to an act says; its verdict is of before those that wait.
+  stored(id, answer, waits) {
+    if (answer.progress) this.progress = answer.progress;
+    const entry = this.of(id);
+    const { verdict, others = entry?.others } = answer;
+    if (entry && "verdict" in answer && !waits) Object.assign(entry, { verdict, others });
   }
 
   // What changed since the last answer: what others decided and hold. One older than an own act is left for later.

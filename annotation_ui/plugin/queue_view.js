@@ -10,7 +10,7 @@ const SPARE = 8; // rows drawn above and below those in sight
 
 export class QueueView {
   constructor(place, { onOpen, onLeave }) {
-    Object.assign(this, { place, onOpen, onLeave, queue: [], shown: [], current: null, at: 0 });
+    Object.assign(this, { place, onOpen, onLeave, queue: [], shown: [], current: null, at: 0, left: 0 });
     const filter = () => this.filter();
     this.text = el("input", { type: "search", placeholder: "find", "aria-label": "find in the queue", oninput: filter });
     this.open = el("input", { type: "checkbox", onchange: filter });
@@ -19,15 +19,26 @@ export class QueueView {
     const labels = { role: "listbox", "aria-label": "instances", "data-testid": "queue-list" };
     this.list = el("div", { class: "dc-queue-list", tabindex: 0, ...labels, onscroll: oncePerFrame(() => this.drawRows()) }, this.rows);
     this.list.addEventListener("keydown", (event) => this.key(event));
-    const undecided = el("label", { title: "only what you have not decided" }, this.open, "open");
+    const undecided = el("label", { title: "list only what you have not decided" }, this.open, "only open");
     place.replaceChildren(el("div", { class: "dc-queue-head" }, this.text, undecided, this.count), this.list);
   }
 
   draw(queue, current) {
+    const left = queue.filter((entry) => !isDecided(entry)).length;
+    const other = this.open.checked && left !== this.left; // than the rows that are listed now
     const moved = queue !== this.queue || current !== this.current;
-    Object.assign(this, { queue, current });
-    if (moved) this.filter();
-    else this.drawRows();
+    Object.assign(this, { queue, current, left });
+    if (moved || other) return this.filter();
+    this.drawCount();
+    this.drawRows();
+  }
+
+  // How many are open to this reviewer, whatever is listed; and how many are listed, if that is not all.
+  drawCount() {
+    const { queue, shown, left, count } = this;
+    const open = `${left} of ${queue.length} open`;
+    count.textContent = shown === queue ? open : `${open} · ${shown.length} listed`;
+    count.title = `${open}: not decided by you, or skipped; some may be held by others`;
   }
 
   // Shown again, or filtered: the present instance is to be in sight.
@@ -36,7 +47,7 @@ export class QueueView {
     const fits = (entry) => !text || `${entry.category} ${entry.instance_id}`.toLowerCase().includes(text);
     const wanted = (entry) => fits(entry) && !(this.open.checked && isDecided(entry));
     this.shown = text || this.open.checked ? this.queue.filter(wanted) : this.queue;
-    this.count.textContent = this.shown === this.queue ? `${this.queue.length}` : `${this.shown.length} of ${this.queue.length}`;
+    this.drawCount();
     this.rows.style.height = `${this.shown.length * ROW}px`;
     this.at = Math.max(0, this.shown.findIndex((entry) => entry.instance_id === this.current));
     this.reveal();

@@ -3,6 +3,7 @@
 
 const AMBIENT = 0.42;
 const EMPTY = -1;
+const EDGE = -0.1; // cosine: a vertex on the outline may face away a little, for its normal is a mean
 
 // Right, up and towards the viewer. yaw 0 looks at the front, pitch 90 degrees from above.
 export function viewAxes({ yaw, pitch }) {
@@ -41,6 +42,7 @@ export class Rasteriser {
 
   project(view, center) {
     const { right, up, toward } = viewAxes(view);
+    this.toward = toward;
     const { vertices: V, normals: N, count } = this.mesh;
     const S = this.screen;
     // A headlight, a little from above and from the left, so that form shows from every side.
@@ -147,6 +149,8 @@ export class Rasteriser {
         if (this.depth[at] !== undefined) front = Math.min(front, this.depth[at]);
       }
     }
-    return { x, y, seen: z >= front - this.mesh.size * 0.002 };
+    const normal = this.mesh.normals.subarray(3 * vertex, 3 * vertex + 3);
+    const facing = normal.reduce((sum, part, axis) => sum + part * this.toward[axis], 0);
+    return { x, y, seen: facing > EDGE && z >= front - this.mesh.size * 0.002 };
   }
 }

@@ -56,7 +56,7 @@ function factsOf(session, id, point, marks) {
   const facts = [`Point ${id}`, point.vertex < 0 ? "no vertex yet: click on the template" : `vertex ${point.vertex}`];
   if (!point.visible) facts.push("not visible");
   if (same && known.score !== null) facts.push(`score ${known.score.toFixed(2)}`);
-  if (same && known.expected_error !== null) facts.push(`expected error ${known.expected_error.toFixed(3)}`);
+  if (same && known.expected_error !== null) facts.push(`expected error ${(100 * known.expected_error).toFixed(1)} %`);
   if (marks.has(id)) facts.push(marks.get(id).replace("_", " "));
   return facts;
 }

@@ -1,5 +1,5 @@
 // One reviewer's session: which instance is shown, what was done, what is on its way. Knows nothing of the page;
-// `ui` is told: shown(), changed(), status(), failed(error), say(text), hideMessage(kind).
+// `ui` is told: shown(), changed(), status(), reached(), failed(error), say(text), hideMessage(kind).
 
 import { decodeTemplate } from "./codec.js";
 import { Instances } from "./instances.js";
@@ -162,18 +162,13 @@ export class Session {
     return this.record && !this.record.readOnly ? this.record : null;
   }
 
-  // Ids are never used twice, not even those of points that were deleted.
-  nextPointId() {
-    const { points, acts } = this.record.item;
-    return Math.max(-1, ...points.map((known) => known.point_id), ...acts.map((act) => act.point_id ?? -1)) + 1;
-  }
-
   commit(record, act) {
     const began = performance.now();
     const { instance_id, label, revision } = record.item;
     const seconds = Math.round(Math.min(MAX_IDLE_S, (began - this.lastAct) / 1000) * 1000) / 1000;
     this.lastAct = began;
     record.acted = true;
+    this.ui.hideMessage("remark"); // it was about what came before
     record.state = applyPatch(record.state, act.after);
     if ("verdict" in act.after) this.queue.setVerdict(instance_id, act.after.verdict);
     const key = this.outbox.add({
@@ -215,16 +210,14 @@ export class Session {
 
   stored(item, answer) {
     this.times.stored(item.key);
-    if (answer.progress) this.queue.progress = answer.progress;
     const id = item.act.instance_id;
-    const entry = this.queue.of(id);
-    const { verdict, others = entry?.others } = answer;
-    if (entry && "verdict" in answer && !this.outbox.waits(id)) Object.assign(entry, { verdict, others });
+    this.queue.stored(id, answer, this.outbox.waits(id));
     const record = this.records.get(id);
     if (record && answer.lease) record.item.lease = answer.lease;
     if (this.behind.delete(id)) this.reload(id).catch((error) => this.ui.failed(error));
     if (answer.error) this.ui.failed(answer.error);
     else this.ui.hideMessage("database");
+    this.ui.reached();
   }
 
   refused(item, error) {
@@ -238,6 +231,7 @@ export class Session {
 
   async refreshQueue() {
     await this.queue.refresh(this.call, this.outbox);
+    this.ui.reached();
     this.ui.status();
   }
 

@@ -12,7 +12,7 @@ export class TemplatePane {
     this.views = CANONICAL.map(({ name, yaw, pitch }, index) => {
       const canvas = el("canvas", { "data-testid": `view-${name}` });
       const title = `${name} (${index + 1})`;
-      strip.append(el("div", { class: "dc-view", title }, canvas, el("span", {}, `${index + 1} ${name}`)));
+      strip.append(el("div", { class: "dc-view", title }, el("span", {}, `${index + 1} ${name}`), el("div", {}, canvas)));
       const onClick = (vertex) => (this.part === null ? this.turnTo(index) : onVertex(vertex));
       const view = new MeshView(canvas, mesh, { turnable: false, onClick, onHover });
       view.turn({ yaw, pitch });

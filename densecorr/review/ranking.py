@@ -1,10 +1,13 @@
 """What to review first: expected error times disagreement, for the time it takes, and not the same thing twice.
 
-    information_i = mean_p expected_error_ip * max(relative disagreement_i, least_disagreement)
+    information_i = e * (e_i / e)^trust * max(relative disagreement_i, least_disagreement)
     gain_i        = information_i / seconds_i * (1 - diversity + diversity * d_i / d_max)
 
-The mean over points of the calibrated error is what a perfect review takes off the instance's mean error. Disagreement
-is the query-by-committee measure (Seung, Opper and Sompolinsky 1992) of an instance's label sets. d_i is the distance
+e_i, the mean over points of the calibrated error, is what a perfect review takes off the instance's mean error, e its
+mean over instances. Disagreement is the query-by-committee measure (Seung, Opper and Sompolinsky 1992) of an instance's
+label sets. It is a measurement of the same error, so what it says of the calibrated one is known without any truth:
+`trust` is their rank correlation. Where they go together the two are multiplied, where they do not the calibrated error
+of an instance tells nothing about it, and multiplying by it would only shuffle. d_i is the distance
 to the nearest instance already chosen: with diversity 1 and equal information this is the greedy k-centre of Sener and
 Savarese 2018 ("Active learning for convolutional neural networks: a core-set approach", alg. 1). Dividing by the cost
 is the greedy of Lin and Bilmes 2010 ("Multi-document summarization via budgeted maximization of submodular functions").
@@ -20,6 +23,8 @@ from jaxtyping import Float, Int
 from densecorr.errors import AnnotationError, SettingsError
 from densecorr.evaluation.scored import GeodesicRows, geodesic_pairs
 from densecorr.records import LabelRecord
+
+_FEW = 10  # instances; fewer say nothing of a correlation
 
 
 @dataclass(frozen=True)
@@ -109,11 +114,28 @@ def information(
     Disagreements become relative to their mean, so that instances with a single label set (factor 1) are neither
     favoured nor put back.
     """
+    expected = expected_error.astype(np.float64)
     given = np.array([np.nan if value is None else value for value in disagreements], dtype=np.float64)
     known = np.isfinite(given)
     mean = given[known].mean() if known.any() else 0.0
-    relative = np.where(known, given / mean, 1.0) if mean > 0 else np.ones(len(given))
-    return expected_error.astype(np.float64) * np.maximum(relative, settings.least_disagreement)
+    if not mean > 0:
+        return expected
+    level = expected[known].mean()
+    if level > 0:
+        expected[known] = level * (expected[known] / level) ** trust(expected[known], given[known])
+    return expected * np.maximum(np.where(known, given / mean, 1.0), settings.least_disagreement)
+
+
+def trust(expected_error: Float[np.ndarray, " N"], disagreements: Float[np.ndarray, " N"]) -> float:
+    """How far the disagreement bears the calibrated errors out: Spearman's rank correlation, but 0 at least.
+
+    1, the calibration's own word, with fewer than ten instances or where all are equal.
+    """
+    from scipy.stats import spearmanr
+
+    if len(expected_error) < _FEW or np.ptp(expected_error) == 0 or np.ptp(disagreements) == 0:
+        return 1.0
+    return max(0.0, float(spearmanr(expected_error, disagreements).statistic))
 
 
 def select_for_review(

@@ -50,6 +50,30 @@ def test_views_show_what_is_to_do_and_what_is_done(fiftyone: Any, tmp_path: Path
 
 
 @pytest.mark.mongo
+def test_reviewers_are_not_told_what_was_decided(fiftyone: Any, tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "data", [0, 1])
+    labels = write_labels(tmp_path / "labels", [0, 1])
+    export_dataset(folder, [labels], COLORS, "blind", blind=True)
+    dataset = fiftyone.load_dataset("blind")
+    information = {"s/0/0": 1.0, "s/1/0": 2.0}
+    sync_review(dataset, {}, information)
+    before = dataset._sample_collection.find_one({"image_id": "s/0"})
+    decided = {
+        "s/0/0": InstanceStatus({"ann": "reject", "bo": "accept"}, changed=True, conflict=True),
+        "s/1/1": InstanceStatus({"ann": "accept"}),  # not up for review
+    }
+    assert sync_review(dataset, decided, information) == 1
+    after = dataset._sample_collection.find_one({"image_id": "s/0"})
+    assert {key for key in after if after[key] != before.get(key)} == {
+        "needs_review",
+        "review_information",
+        "last_modified_at",
+    }
+    assert dataset.load_saved_view("needs review").values("image_id") == ["s/1"]
+    assert set(dataset.list_saved_views()) == {"needs review", "probable left/right flip", "low confidence"}
+
+
+@pytest.mark.mongo
 def test_images_of_one_moment_are_grouped_by_camera(fiftyone: Any, tmp_path: Path) -> None:
     export_dataset(write_dataset(tmp_path / "data", [0, 1, 2, 3]), [], COLORS, "moments")
     dataset = fiftyone.load_dataset("moments")

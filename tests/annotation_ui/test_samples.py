@@ -231,22 +231,3 @@ def test_points_are_the_documents_that_fiftyones_own_objects_become(fiftyone: An
         assert loaded.mask.any()
     dataset.first().save()  # every declared type fits
     assert dataset.match_labels(filter=fiftyone.ViewField("vertex").contains(-1)).count() == 1
-
-
-@pytest.mark.mongo
-def test_fields_that_others_look_at_stay_until_a_plain_export(fiftyone: Any, tmp_path: Path) -> None:
-    folder = write_dataset(tmp_path / "data", [0, 1])
-    zero = write_labels(tmp_path / "zero", [0, 1])
-    model = write_labels(tmp_path / "model", [0, 1], source="model")
-    export_dataset(folder, [zero, model], COLORS, "shared", keep_fields=True)
-    export_dataset(
-        folder, [zero], COLORS, "shared", keep_fields=True
-    )  # another reviewer, without the opinion
-    dataset = fiftyone.load_dataset("shared")
-    assert dataset.has_field("model")
-    assert dataset.has_field("model_points")
-    assert {"zero_shot", "model"} <= {colors["path"] for colors in dataset.app_config.color_scheme.fields}
-    export_dataset(folder, [zero], COLORS, "shared")
-    dataset.reload()
-    assert not dataset.has_field("model")
-    assert dataset.has_field("zero_shot")

@@ -73,6 +73,25 @@ def pick_view(page: Any, slug: str | None) -> None:
     pytest.fail(f"the App does not go to the view {slug}: {page.url}")
 
 
+def offered_views(page: Any) -> set[str]:
+    """The saved views that the App's list offers; the list stays open."""
+    option = page.locator("[data-cy$=-selection-option]")
+    for _ in range(10):
+        if option.first.is_visible():
+            break
+        page.locator("[data-cy=saved-views-selection]").click()
+        page.wait_for_timeout(1500)
+    ids = [one.get_attribute("data-cy") for one in option.all()]
+    found = {one.removeprefix("saved-views-").removesuffix("-selection-option") for one in ids}
+    return found - {"unsaved-view"}
+
+
+def offered_fields(page: Any) -> set[str]:
+    """The fields that the App's sidebar offers."""
+    ids = [one.get_attribute("data-cy") for one in page.locator("[data-cy^=checkbox-]").all()]
+    return {one.removeprefix("checkbox-") for one in ids}
+
+
 def wait_for_tiles(page: Any, n_samples: int) -> None:
     """Wait until the grid says, and has, so many."""
     count, tiles = page.locator("[data-cy=entry-counts]"), page.locator("[data-cy=fo-grid] [data-cy=looker]")

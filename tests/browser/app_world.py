@@ -33,22 +33,24 @@ YAWS = (0.0, 0.7, -0.7, 3.1)
 START_S = 120  # FiftyOne's first start on two cores
 
 
-def make_store(folder: Path, n: int, n_points: int = N_POINTS, outlined: bool = False) -> Store:
-    """A data set `data` of n people, with silhouettes if outlined, and a labelling `zero` of it to review."""
+def make_store(
+    folder: Path, n: int, n_points: int = N_POINTS, outlined: bool = False, true: bool = False
+) -> Store:
+    """A data set `data` of n people, with silhouettes or truth if asked for, and labels `zero` of it to review."""
     store = Store(folder)
     settings = TemplateSettings(n_eigenpairs=4, n_coarse=40)
     template = build_template(body().V, body().F, "body-v1", settings)
     store.ensure(Recipe("template", 1, {"id": "body-v1"}, {}), lambda out: write_template(out, template))
-    store.tag(
-        "data", store.ensure(Recipe("ingest", 1, {"n": n}, {}), lambda out: write_people(out, n, outlined))
-    )
+    truth = [label(i, n_points, "human") for i in range(n)] if true else []
+    ingest = Recipe("ingest", 1, {"n": n}, {})
+    store.tag("data", store.ensure(ingest, lambda out: write_people(out, n, outlined, truth)))
     table = records_to_table("labels", [label(i, n_points) for i in range(n)])
     recipe = Recipe("pseudo-label", 1, {"n": n, "points": n_points}, {"dataset": store.resolve("data")})
     store.tag("zero", store.ensure(recipe, lambda out: write_tables(out, {"labels": table})))
     return store
 
 
-def write_people(out: Path, n: int, outlined: bool) -> None:
+def write_people(out: Path, n: int, outlined: bool, truth: Sequence[LabelRecord]) -> None:
     """Pictures at four angles, in turn."""
     width, height = SIZE
     for k, yaw in enumerate(YAWS):
@@ -65,7 +67,7 @@ def write_people(out: Path, n: int, outlined: bool) -> None:
             )
             for i in range(n)
         ],
-        "labels": [],
+        "labels": truth,
     }
     write_tables(out, {name: records_to_table(name, records) for name, records in tables.items()})
     (out / "dataset.json").write_text(json.dumps({"image_root": "."}))
@@ -140,14 +142,14 @@ def add_review(store: Store, instance_id: str) -> None:
     )
 
 
-def label(i: int, n_points: int) -> LabelRecord:
+def label(i: int, n_points: int, source: str = "zero_shot") -> LabelRecord:
     points = view(YAWS[i % 4], n_points)["points"]
     columns = {name: np.array([p[name] for p in points]) for name in ("x", "y", "vertex", "score")}
     return LabelRecord(
-        f"zero/{i}",
+        f"{source}/{i}",
         f"p{i}",
         "body-v1",
-        "zero_shot",
+        source,
         "zero",
         columns["x"].astype(np.float32),
         columns["y"].astype(np.float32),
@@ -165,9 +167,13 @@ class App:
 
 @contextmanager
 def open_review(
-    store: Store, folder: Path, reviewer: str = "ann", start_s: float = START_S, options: Sequence[str] = ()
+    store: Store,
+    folder: Path,
+    reviewer: str | None = "ann",
+    start_s: float = START_S,
+    options: Sequence[str] = (),
 ) -> Iterator[App]:
-    """`densecorr review open` for a reviewer, ended afterwards as by Ctrl-C."""
+    """`densecorr review open` for a reviewer, or to browse, ended afterwards as by Ctrl-C."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -179,7 +185,8 @@ def open_review(
         "FIFTYONE_DATABASE_URI": "",
         "PYTHONUNBUFFERED": "1",
     }
-    arguments = ["data", "--labels", "zero", "--reviewer", reviewer, "--port", str(port), *options]
+    who = [] if reviewer is None else ["--reviewer", reviewer]
+    arguments = ["data", "--labels", "zero", *who, "--port", str(port), *options]
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.cli", "review", "open", *arguments],
         cwd=ROOT,

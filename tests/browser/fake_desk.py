@@ -99,7 +99,7 @@ class FakeDesk:
             "accepted": verdicts.count("accept"),
             "rejected": verdicts.count("reject"),
             "per_hour": 212.0,
-            "seconds": 60.0,
+            "seconds": 300.0,
         }
 
     def effective(self, key: str) -> list[dict[str, Any]]:

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flows.review_orders import Order, write_order
 from storage.artifacts import Store
 from storage.decisions import read_decisions
 from tests.browser.app_page import (
     apart,
+    offered_fields,
+    offered_views,
     open_samples,
     pick_view,
     unknown,
@@ -39,6 +42,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.mongo]
 N = 12
 REVIEWED = "p11"  # by someone else, before
 BY_MOUSE = "p7"
+TELLING_FIELDS = {"truth", "truth_points", "review_verdicts", "annotators_disagree", "review_fixed"}
+TELLING_VIEWS = {"annotators-disagree", "fixed"}
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +53,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(folder: Path) -> Store:
-    made = make_store(folder / "store", N, outlined=True)
+    made = make_store(folder / "store", N, outlined=True, true=True)
     add_similarities(made)
     add_review(made, REVIEWED)
+    everyone = Order(tuple(f"p{i}" for i in range(N)), gold=("p3",))
+    write_order(made, made.resolve("data"), "eve", everyone)
     return made
 
 
@@ -79,14 +86,29 @@ def opened(app: App, page: Any) -> Panel:
     return open_panel(page, app.url)
 
 
-def test_the_grid_shows_the_samples_and_the_saved_views_pick_among_them(app: App, page: Any):
+def test_the_grid_of_a_reviewer_tells_neither_truth_nor_decisions(app: App, page: Any):
     open_samples(page, app.url)
     wait_for_tiles(page, N)
-    for view, n_samples in {"needs-review": N - 1, "fixed": 1}.items():  # one was reviewed, and changed
-        pick_view(page, view)
-        wait_for_tiles(page, n_samples)
-        pick_view(page, None)
+    pick_view(page, "needs-review")
+    wait_for_tiles(page, N - 1)  # one was reviewed
+    pick_view(page, None)
+    wait_for_tiles(page, N)
+    fields = offered_fields(page)
+    assert {"zero_shot", "needs_review"} <= fields
+    assert fields & TELLING_FIELDS == set()
+    assert offered_views(page) == {"needs-review", "probable-leftright-flip"}
+
+
+@pytest.mark.usefixtures("app")
+def test_who_browses_beside_it_sees_truth_and_decisions(store: Store, folder: Path, page: Any):
+    with open_review(store, folder, reviewer=None) as browsed:
+        open_samples(page, browsed.url)
         wait_for_tiles(page, N)
+        assert offered_fields(page) >= TELLING_FIELDS
+        pick_view(page, "fixed")
+        wait_for_tiles(page, 1)  # one was reviewed, and changed
+        assert offered_views(page) >= TELLING_VIEWS
+        page.goto("about:blank")
 
 
 def test_the_dense_overlay_is_switched_on_and_off(app: App, page: Any):

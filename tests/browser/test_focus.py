@@ -12,9 +12,9 @@ FOCUS_INSIDE = "p.root.contains(document.activeElement)"
 
 def test_keys_work_after_the_click_that_lists_only_open_instances(panel: Panel, desk: Any):
     panel.press("q")
-    panel.page.get_by_label("open").click()
+    panel.page.get_by_label("only open").click()
     panel.press("Space")  # the box's own key
-    assert not panel.page.get_by_label("open").is_checked()
+    assert not panel.page.get_by_label("only open").is_checked()
     panel.press("a").saved()
     assert [act["action"] for act in desk.acts] == ["accept"]
 

@@ -28,7 +28,7 @@ def test_ten_thousand_instances_are_reached_by_scroll_and_by_keyboard(desk, new_
     page = new_page()
     page.goto(desk.url)
     panel = Panel(page).ready().press("q")
-    assert panel.text("queue-count") == str(N_MANY)
+    assert panel.text("queue-count") == f"{N_MANY} of {N_MANY} open"
     for place, name in (
         (0.5, f"instance-{N_MANY // 2}"),
         (1.0, f"instance-{N_MANY - 1}"),
@@ -51,9 +51,9 @@ def test_ten_thousand_instances_are_reached_by_scroll_and_by_keyboard(desk, new_
 
     panel.page.get_by_label("find in the queue").fill("E-999")
     panel.wait("p.queue.rows.childElementCount === 11")
-    panel.page.get_by_label("open").check()
+    panel.page.get_by_label("only open").check()
     panel.wait("p.queue.rows.childElementCount === 9")
-    assert panel.text("queue-count") == f"9 of {N_MANY}"
+    assert panel.text("queue-count") == f"{N_MANY - 2} of {N_MANY} open · 9 listed"
     panel.element("queue-row").last.click()
     panel.wait(f"p.session.item.instance_id === 'instance-{N_MANY - 3}'")
 
@@ -72,17 +72,84 @@ def test_a_skipped_instance_comes_again_once_all_else_is_decided(desk, new_page)
     panel = Panel(page).ready().press("s").saved()
     for name in ("instance-01", "instance-02"):
         panel.wait(f"p.session.item.instance_id === '{name}'")
-        assert "1 / 3" in panel.text("rate") or "0 / 3" in panel.text("rate")
+        assert "1 of 3" in panel.text("rate") or "0 of 3" in panel.text("rate")
         panel.press("a").saved()
     panel.wait("p.session.item.instance_id === 'instance-00' && p.messageKind === 'remark'")
     assert "You skipped this one before" in panel.text("message")
-    assert "2 / 3" in panel.text("rate")
+    assert "2 of 3" in panel.text("rate")
     page.reload()
     panel.ready()
     assert panel.current() == "instance-00"
     panel.press("r").saved()
-    assert "3 / 3" in panel.text("rate")
-    assert "the last instance" in panel.text("message")
+    assert "3 of 3" in panel.text("rate")
+    assert "All 3 instances are decided" in panel.text("message")
+
+
+def test_the_count_is_of_what_is_open_to_the_reviewer_whatever_is_listed(panel, desk):
+    desk.leases["instance-05"] = "bob"
+    panel.press("q", "a").saved()
+    panel.wait("p.session.item.instance_id === 'instance-01'")
+    panel.press("s").saved()
+    panel.wait("p.session.item.instance_id === 'instance-02'")
+    assert panel.text("queue-count") == "7 of 8 open"  # the skipped and the held one are
+    panel.page.get_by_label("find in the queue").fill("e-00")
+    assert panel.text("queue-count") == "7 of 8 open · 1 listed"
+    panel.page.get_by_label("find in the queue").fill("")
+    panel.page.get_by_label("only open").check()
+    assert panel.text("queue-count") == "7 of 8 open · 7 listed"
+    panel.press("z", "z").saved()  # as they are: the skip, then the verdict
+    panel.wait("p.session.item.instance_id === 'instance-00' && p.session.state.verdict === null")
+    assert panel.text("queue-count") == "8 of 8 open · 8 listed"
+    assert len(rows(panel)) == 8
+
+
+@pytest.fixture
+def two(desk, new_page) -> Panel:
+    """A queue of two."""
+    desk.instances = desk.instances[:2]
+    page = new_page()
+    page.goto(desk.url)
+    return Panel(page).ready()
+
+
+def test_the_end_says_how_to_go_on_and_goes_away_with_an_undo(two, desk):
+    two.press("a").saved()
+    two.wait("p.session.item.instance_id === 'instance-01'")
+    two.press("r").saved()
+    two.wait("!p.parts.message.hidden")
+    said = two.text("message")
+    assert "All 2 instances are decided" in said
+    assert "Ctrl-C in the terminal of `densecorr review open`" in said
+    two.press("n")
+    assert "All 2 instances are decided" in two.text("message")
+    two.press("z").saved()
+    two.wait("p.parts.message.hidden")
+    two.press("r").saved()
+    two.wait("!p.parts.message.hidden")
+    two.page.reload()  # told again to who comes back
+    two.ready()
+    assert "All 2 instances are decided" in two.text("message")
+
+
+def test_the_end_names_who_holds_the_rest_and_says_when_one_is_free(two, desk):
+    desk.leases["instance-01"] = "bob"
+    two.look("p.session.refreshQueue()")
+    two.press("a").saved()
+    two.wait("!p.parts.message.hidden")
+    assert "bob holds 1 that you have not decided" in two.text("message")
+    del desk.leases["instance-01"]
+    two.look("p.session.refreshQueue()")
+    assert two.text("message").startswith("An instance is free again: press N.")
+    two.press("n")
+    two.wait("p.session.item.instance_id === 'instance-01' && p.parts.message.hidden")
+
+
+def test_the_end_says_that_the_one_shown_was_skipped(two, desk):
+    two.press("a").saved()
+    two.wait("p.session.item.instance_id === 'instance-01'")
+    two.press("s").saved()
+    two.wait("!p.parts.message.hidden")
+    assert "Only this one is left to you; you skipped it" in two.text("message")
 
 
 def bobs(panel: Panel) -> list[dict[str, Any]]:
@@ -203,5 +270,4 @@ def test_suggestions_for_all_points_are_asked_for_while_points_are_compared(pane
     compare(panel)
     panel.look("(p.suggestions.found.set(0, null), p.suggestions.found.set(7, null), null)")  # asked: none
     panel.press("g")
-    panel.wait("p.messageKind === 'remark'")
-    assert "suggestions. Enter takes one" in panel.text("message")
+    panel.wait("p.parts.message.textContent.includes('suggestions. Enter takes one')")

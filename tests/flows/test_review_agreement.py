@@ -30,6 +30,7 @@ from flows.review_agreement_report import report_of
 from flows.review_orders import Order, write_order
 from storage.artifacts import Store
 from storage.decisions import append_decisions, read_decisions
+from storage.journal import Journal, journal_path
 from tests.annotation_ui.review_world import make_labels, make_world, put_dataset, put_labels
 
 N, POINTS = 30, 20
@@ -257,3 +258,20 @@ def test_without_a_unit_the_page_gives_shares_of_the_diameter(world: World, tmp_
     page = render_report(report_of(evidence, findings, command))
     assert "within (% of the diameter)" in page
     assert " cm" not in page
+
+
+def test_a_journal_that_cannot_be_read_stops_it_or_is_named(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, name in enumerate(("ann", "bob")):
+        world.review(name, NoiseModel((0.0,)), seed, n=2)
+    Journal(journal_path(world.store, "ann")).close()
+    journal_path(world.store, "ann").write_bytes(b"")
+    command = ["--store", world.store.place.uri, "review", "agreement", "data", "--labels", "wrong"]
+    assert main([*command, "--out", str(tmp_path / "none")]) == 2
+    assert "--incomplete" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+    [sentence] = world.agreement(tmp_path / "out", "--incomplete")["incomplete"]
+    assert "the acts of ann in the table" in sentence
+    assert f"INCOMPLETE: {sentence}" in capsys.readouterr().err
+    assert "INCOMPLETE: left out the journal" in (tmp_path / "out" / "report.html").read_text()

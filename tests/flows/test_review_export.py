@@ -97,6 +97,27 @@ def test_verdicts_weights_and_what_nobody_reviewed(store: Store, capsys: pytest.
     assert set(read_labels(reviewed(store, capsys, unreviewed="drop"))) == {"i/0"}
 
 
+def test_a_file_without_what_was_decided_says_so(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ReviewExport("data", labels="zero", out=tmp_path / "tool.json")
+    verdict(store, 0, "skip")
+    run(store, command)
+    assert "judged since" not in capsys.readouterr().err
+    verdict(store, 1, "accept")
+    run(store, command)
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "judged since" in line]
+    assert "1 of them were judged since" in line
+    assert "densecorr review export data --labels zero --tag corrected" in line
+    run(store, ReviewExport("data", labels="zero", tag="corrected"))
+    capsys.readouterr()
+    run(store, replace(command, labels="corrected"))
+    assert "i/1" in command.out.read_text()
+    (tmp_path / "order").write_text("i/2\n")
+    run(store, replace(command, order=tmp_path / "order"))
+    assert "judged since" not in capsys.readouterr().err
+
+
 def test_conflicts_wait_for_a_rule_that_settles_them(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -137,14 +137,17 @@ def test_people_are_waited_for_and_a_round_stays_as_it_was(store: Store) -> None
     assert json.loads((second / "collected.json").read_text())["decisions"] == 2
 
 
-def put_evaluation(store: Store, errors: np.ndarray, key: str, models: int = 1) -> str:
+def put_evaluation(
+    store: Store, errors: np.ndarray, key: str, models: int = 1, labels: str | None = None
+) -> str:
     def write(out: Path) -> None:
         names = ["chance", *(f"trained on pseudo-labels ({n})" for n in range(models))]
         rows = [(name, f"i/{i}", value) for name in names for i, value in enumerate(errors)]
         table = pd.DataFrame(rows, columns=["method", "instance_id", "geodesic_error_228"])
         table.to_parquet(out / "per_instance.parquet")
 
-    return store.ensure(Recipe("evaluate", 1, {"key": key}, {}), write)
+    inputs = {} if labels is None else {"labels": labels}
+    return store.ensure(Recipe("evaluate", 1, {"key": key}, inputs), write)
 
 
 def test_gain_is_what_was_taken_off_a_minute(store: Store) -> None:
@@ -154,7 +157,7 @@ def test_gain_is_what_was_taken_off_a_minute(store: Store) -> None:
     decisions = collected(store, chosen)
     minutes = json.loads((decisions / "collected.json").read_text())["minutes"]
     evaluations = [
-        put_evaluation(store, values, key)
+        put_evaluation(store, values, key, labels=chosen.name)
         for key, values in (("before", before), ("ranked", before - 3), ("random", before - 1))
     ]
     command = ReviewGain(
@@ -167,7 +170,11 @@ def test_gain_is_what_was_taken_off_a_minute(store: Store) -> None:
     assert facts["against"] == [
         {"than": "random", "difference": pytest.approx(2), "low": pytest.approx(2), "high": pytest.approx(2)}
     ]
-    assert "What the review bought" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert page.count("What the review bought") == 2  # the tab and the heading
+    expanded = [line for line in page.splitlines() if f"select {chosen.name[:12]}" in line]
+    assert sum("(inputs above)" not in line for line in expanded) == 1  # one tree: the rest is named only
+    assert len(expanded) > 1
     with pytest.raises(SettingsError, match="same order"):
         run(store, review_gain.STAGE, replace(command, collected=(decisions.name,)))
     with pytest.raises(AnnotationError, match="one trained model"):

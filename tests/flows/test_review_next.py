@@ -14,7 +14,7 @@ from flows.session import Session
 from storage.artifacts import Recipe, Store
 from storage.datasets import read_labels
 from storage.tables import records_to_table, write_tables
-from tests.annotation_ui.review_world import make_world
+from tests.annotation_ui.review_world import make_world, put_template
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,6 +51,36 @@ def test_a_review_is_followed_by_its_export_and_that_by_training(
     assert read_spent(store.path("corrected"))["minutes"] == 0
     with pytest.raises(ArtifactError, match="--collected"):
         read_spent(store.path("few"))
+
+
+def test_training_is_told_the_split_and_the_synthetic_images_of_the_labels(store: Store) -> None:
+    labels = list(read_labels(store.path("zero")).values())
+
+    def put(stage: str, split: str | None, **inputs: str) -> str:
+        table = records_to_table("labels", labels)
+        settings = {"category": "ball", "split": split}
+        return store.ensure(
+            Recipe(stage, 1, settings, inputs), lambda out: write_tables(out, {"labels": table})
+        )
+
+    data, template = store.resolve("data"), store.resolve(put_template(store))
+    pseudo = put("pseudo-label", "train")
+    chosen = put("select", None, labels=pseudo)
+    corrected = put("correct", None, labels=chosen, others=pseudo)
+    told = train_command(store, data, corrected, template)
+    assert told.endswith(" --category ball --split train")
+    both = put("correct", None, labels=put("select", "val", labels=pseudo), others=pseudo)
+    assert train_command(store, data, both, template).endswith(" --split SPLIT")
+
+    made = [put("synthesise", str(n)) for n in range(2)]
+    put(
+        "train", "train", dataset=data, template=template, labels=put("pseudo-label", None), synthetic=made[1]
+    )
+    assert train_command(store, data, corrected, template) == told  # a training on other labels
+    put("train", "train", dataset=data, template=template, labels=pseudo, synthetic=made[0])
+    assert train_command(store, data, corrected, template) == f"{told} --synthetic {made[0][:12]}"
+    put("train", "train", dataset=data, template=template, labels=pseudo)
+    assert train_command(store, data, corrected, template) == told  # some without: not certain
 
 
 def test_a_stage_takes_a_tag(

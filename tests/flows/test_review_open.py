@@ -55,6 +55,18 @@ def test_an_address_opens_the_app_only_if_named_and_says_what_that_means(
     )
 
 
+def test_who_browses_is_told_how_to_review(
+    opened: tuple[Store, list[tuple[Any, ...]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, calls = opened
+    hint = "no --reviewer: browsing only; to judge labels add --reviewer NAME"
+    main(command_of("--name", "mine"), store)
+    assert hint in capsys.readouterr().err.splitlines()
+    main(command_of("--name", "mine", "--reviewer", "ann"), store)
+    assert hint not in capsys.readouterr().err
+    assert [name for name, *_ in calls] == ["mine", "mine-review"]
+
+
 def test_an_address_of_another_machine_is_refused(opened: tuple[Store, list[tuple[Any, ...]]]) -> None:
     with pytest.raises(SettingsError, match="an IPv4 address of this machine"):
         main(command_of("--address", "203.0.113.7"), opened[0])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from densecorr.errors import AnnotationError, SettingsError
 from densecorr.review.costs import CostModel, expected_corrections, expected_seconds, fit_costs
@@ -15,6 +16,7 @@ from densecorr.review.ranking import (
     select_for_review,
     surface_cells,
     surface_histogram,
+    trust,
 )
 from tests.densecorr.review.ball import act, corrections, make_ball, make_label
 
@@ -37,6 +39,34 @@ def test_information_is_error_times_relative_disagreement():
     np.testing.assert_allclose(found, [0.1 * 0.3 / mean, 0.1 * 0.1 / mean, 0.1, 0.2 * 0.25])
     np.testing.assert_allclose(information(np.array([0.1, 0.2]), [None, None]), [0.1, 0.2])
     np.testing.assert_allclose(information(np.array([0.1, 0.2]), [0.0, None]), [0.1, 0.2])
+
+
+def test_the_expected_error_counts_as_far_as_the_disagreement_bears_it_out():
+    rng = np.random.default_rng(0)
+    wrong = rng.gamma(2.0, 0.1, 200)
+    noise = np.exp(rng.normal(0, 0.5, (2, 200)))
+
+    def order_is_right(expected: np.ndarray) -> float:
+        return spearmanr(information(expected, list(wrong * noise[0])), wrong).statistic
+
+    telling, empty = wrong * noise[1], 0.2 * noise[1]
+    assert trust(telling, wrong * noise[0]) > 0.6
+    assert trust(empty, wrong * noise[0]) < 0.2
+    alone = spearmanr(wrong * noise[0], wrong).statistic
+    product = spearmanr(empty * wrong * noise[0], wrong).statistic
+    assert order_is_right(telling) > alone + 0.03  # two measurements are better than one
+    assert order_is_right(empty) > product + 0.03  # and one is better than one and noise
+    assert order_is_right(empty) > alone - 0.02
+
+
+def test_without_evidence_the_calibration_is_trusted():
+    expected, apart = np.linspace(0.1, 0.4, 12), np.linspace(0.4, 0.1, 12)
+    assert trust(expected, apart) == 0.0
+    assert trust(expected[:9], apart[:9]) == trust(expected, np.ones(12)) == trust(np.ones(12), apart) == 1.0
+    assert trust(expected, expected) == 1.0
+    found = information(expected, list(apart))  # against each other: disagreement alone, in the errors' unit
+    np.testing.assert_allclose(found, expected.mean() * np.maximum(apart / apart.mean(), 0.25))
+    np.testing.assert_allclose(information(np.zeros(12), list(apart)), 0)
 
 
 def test_labels_must_be_calibrated():
