@@ -1,5 +1,6 @@
 """What the review says of each image, as fields and saved views of its FiftyOne data set."""
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -95,6 +96,9 @@ def _save_views(dataset: Any) -> None:
         views["annotators disagree"] = lambda F: dataset.match(F("annotators_disagree"))
         views["fixed"] = lambda F: dataset.match(F("review_fixed"))
     field = import_fiftyone().ViewField
+    # Another App may have saved them again: then the list, in memory or stored, names views that are gone.
+    importlib.import_module("fiftyone.core.odm.database").patch_saved_views(dataset.name)
+    dataset.reload()
     for name, make in views.items():
         if make is not None:
             dataset.save_view(name, make(field), overwrite=True)

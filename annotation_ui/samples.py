@@ -23,7 +23,7 @@ from .digests import content_digest, digest_of_look
 from .fields import BOXES, Overlay, declare_boxes, image_fields
 from .label_sets import TRUTH, correct_masks, group, read_label_sets, rows_by, take
 from .points import declare_points
-from .stored_samples import known_digests, list_fields, open_dataset, write_batch
+from .stored_samples import hidden_fields, known_digests, list_fields, open_dataset, write_batch
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def export_dataset(
         progress: called with (images done, images in all) after each batch.
         blind: make it one for reviewers, which never says what was decided (`review_views.sync_review`). It keeps
             the label sets that an earlier export showed: other reviewers may look at them now.
-        with_truth: show `truth`; otherwise also remove the one that an earlier export showed.
+        with_truth: show `truth`; otherwise also remove the one that an earlier export showed. From one for reviewers
+            it then stays away: one of them must not see it.
 
     Raises:
         DependencyError: no MongoDB.
@@ -96,10 +97,11 @@ def export_dataset(
     images = read_table(dataset_folder / "images.parquet", "images")
     instances = read_table(dataset_folder / "instances.parquet", "instances")
     rows = rows_by(instances, "image_id")
-    sets = read_label_sets(dataset_folder, label_folders, with_truth)
-    instances = correct_masks(instances, images, sets)
     root = image_root(dataset_folder)
     dataset = open_dataset(name, blind)
+    hidden = hidden_fields(dataset) if with_truth else [TRUTH]
+    sets = read_label_sets(dataset_folder, label_folders, TRUTH not in hidden)
+    instances = correct_masks(instances, images, sets)
     known = dict(zip(*dataset.values(["image_id", "id"]), strict=True))
     declare_boxes(dataset)
     fields = [labels.field for labels in sets]
@@ -134,7 +136,7 @@ def export_dataset(
     stale = [known[image_id] for image_id in known.keys() - image_ids]
     dataset.delete_samples(stale)
     palettes = {field: set(dataset.distinct(f"{field}.keypoints.color")) for field in fields}
-    shown = list_fields(dataset, fields, overlays, blind, () if with_truth else (TRUTH,))
+    shown = list_fields(dataset, fields, overlays, blind, hidden)
     kept = [field for field in shown if f"{field}_points" in shown and field not in palettes]
     others = {field: set(dataset.distinct(f"{field}.keypoints.color")) for field in kept}
     set_appearance(dataset, instances["category"].unique().to_pylist(), others | palettes)

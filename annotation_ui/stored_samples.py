@@ -56,6 +56,11 @@ def is_blind(dataset: Any) -> bool:
     return bool(dataset.info[_INFO].get("blind"))
 
 
+def hidden_fields(dataset: Any) -> list[str]:
+    """The label sets that an exported data set for reviewers once hid from them: they stay hidden."""
+    return dataset.info[_INFO].get("hidden", []) if is_blind(dataset) else []
+
+
 def known_digests(dataset: Any) -> dict[str, str | None]:
     """What `write_batch` was told of each image, by image id."""
     return dict(zip(*dataset.values(["image_id", f"{BOXES}.{_DIGEST}"]), strict=True))
@@ -107,7 +112,7 @@ def list_fields(
 ) -> list[str]:
     """Note which fields are ours: those of this export and, with `keep`, of earlier ones; the others are removed.
 
-    The label sets of `hidden` are removed in any case.
+    The label sets of `hidden` are removed in any case, and noted (`hidden_fields`).
     """
     endings = [*ENDINGS, *(OVERLAYS[kind] for kind in overlays)]
     fields = [field + ending for field in label_fields for ending in endings]
@@ -116,5 +121,5 @@ def list_fields(
     gone = [field for field in before if field in shut] if keep else before
     dataset.delete_sample_fields([field for field in gone if dataset.has_field(field)])
     known = [*fields, *(field for field in before if field not in gone)]
-    dataset.info[_INFO] = {**dataset.info[_INFO], "fields": known}
+    dataset.info[_INFO] = {**dataset.info[_INFO], "fields": known, "hidden": list(hidden)}
     return known

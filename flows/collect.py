@@ -46,6 +46,8 @@ class People:
 class Simulated:
     """An annotator made of the data set's own annotations and noise; its decisions stay in this artifact.
 
+    Points of a label set that no annotated point is near are taken out of it, so annotate densely.
+
     Attributes:
         minutes: of review; what does not fit is not reviewed.
         sigma: spread of the annotator's vertices, share of the template's diameter; the default is that of DensePose's
@@ -193,6 +195,8 @@ def _simulate(
         if key not in truths:
             continue
         true = true_vertices(label, truths[key], MAX_DISTANCE * sides[key])
+        if not (true >= 0).any():
+            continue
         rng = np.random.default_rng([annotator.seed, n])
         acts = simulate_decisions(label, true, who, surface, rng, inputs.id("dataset"))
         seconds = sum(act.seconds for act in acts)
@@ -236,4 +240,4 @@ def true_vertices(label: "LabelRecord", truth: "LabelRecord", reach: float) -> n
     return np.where(away <= reach, np.asarray(truth.vertex)[use][nearest], -1)
 
 
-STAGE = Stage("collect", Collect, version=2, write=write)
+STAGE = Stage("collect", Collect, version=3, write=write)

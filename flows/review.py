@@ -15,13 +15,12 @@ from .review_assign import ReviewAssign
 from .review_export import ReviewExport
 from .review_import import ReviewImport
 from .review_open import (
-    FIRST_PORT,
     finish,
-    free_port,
     gold_is_dealt,
     make_blank,
     no_login_warning,
     prepare_desk,
+    reserve_port,
     use_desk,
     with_similarities,
 )
@@ -29,8 +28,8 @@ from .review_reconcile import ReviewReconcile
 from .review_recover import ReviewRecover
 from .review_simulate import ReviewSimulate
 from .review_status import ReviewStatus
-from .review_sync import ReviewSync, fiftyone_names, sync
-from .review_templates import find_colors
+from .review_sync import ReviewSync, fiftyone_names, sync, writing_to_fiftyone
+from .review_templates import find_colors, foreign_labels
 from .session import Session, say
 
 if TYPE_CHECKING:
@@ -132,9 +131,11 @@ def main(command: ReviewOpen, store: "Store") -> None:
         )
     dataset_id = store.resolve(command.dataset)
     label_ids = [store.resolve(text) for text in command.labels]
+    for warning in filter(None, (foreign_labels(store, dataset_id, one) for one in label_ids)):
+        say(warning)
     if command.scratch:
         label_ids.insert(0, make_blank(store, dataset_id, label_ids, command.templates, command.category))
-    port = command.port or (FIRST_PORT if command.reviewer is None else free_port(address=command.address))
+    port = command.port or reserve_port(command.reviewer, command.address)
     if not command.export_only:
         check_address(command.address, port)
     names = fiftyone_names(dataset_id, command.name)
@@ -156,7 +157,7 @@ def main(command: ReviewOpen, store: "Store") -> None:
     colors = find_colors(store, [dataset_id, *shown], command.templates)
     say("starting FiftyOne")
     import_fiftyone()
-    with StageProgress("review") as progress:
+    with writing_to_fiftyone(), StageProgress("review") as progress:
         folders = [store.path(label_id) for label_id in shown]
         summary = export_dataset(
             store.path(dataset_id),

@@ -99,7 +99,7 @@ def deal(
     The candidates' order is kept: all reviewers get equally good ones, the best first.
 
     Raises:
-        SettingsError: fewer instances than asked for, nobody, or a name twice.
+        SettingsError: fewer instances than asked for, none for someone, nobody, or a name twice.
     """
     _check(reviewers, share, overlap, gold, len(known))
     rng = np.random.default_rng(seed)
@@ -124,6 +124,9 @@ def deal(
             golden, sorted(rng.integers(0, len(order) + 1, gold), reverse=True), strict=True
         ):
             order.insert(int(place), key)
+        if not order:
+            remedy = "Ask for more with --share, --overlap or --gold, or name fewer reviewers."
+            raise SettingsError("an instance for each reviewer", f"none for {reviewer}", remedy)
         orders[reviewer] = Order(tuple(order), tuple(golden), tuple(key for key in dealt if key in common))
     return orders
 

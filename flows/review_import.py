@@ -47,12 +47,16 @@ class ReviewImport:
         from storage.journal import check_reviewer
 
         from .review_files import imported_decisions
+        from .review_templates import foreign_labels
         from .session import say
 
         check_reviewer(self.reviewer)
         store = session.open_store()
         dataset_id = store.resolve(self.dataset)
         labels_id = store.resolve(self.labels) if self.labels else dataset_id
+        warning = foreign_labels(store, dataset_id, labels_id)
+        if warning is not None:
+            say(warning)
         labels = read_labels(store.path(labels_id))
         instances = read_instances(store.path(dataset_id), crowds=True)
         read = FORMATS[self.format][1]

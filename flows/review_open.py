@@ -1,5 +1,6 @@
 """An App for one reviewer: the desk's settings, the plugin, a port of its own."""
 
+import atexit
 import hashlib
 import os
 from collections.abc import Sequence
@@ -32,6 +33,36 @@ def free_port(first: int = FIRST_PORT, address: str = LOOPBACK) -> int:
         if port_is_free(address, port):
             return port
     raise SettingsError(f"a free port from {first} on", "none of 100", "Name one with --port.")
+
+
+def reserve_port(reviewer: str | None = None, address: str = LOOPBACK) -> int:
+    """A free port that no App of this user which is starting just now has taken; taken until this process ends.
+
+    The one that the reviewer had last, else the first: a browser keeps acts that were not stored by address and port.
+
+    Raises:
+        SettingsError: as `free_port`, or a name that cannot be a reviewer's.
+    """
+    from filelock import FileLock, Timeout
+
+    from storage.filesystem import write_atomically
+    from storage.journal import check_reviewer
+
+    folder = state_folder() / "review" / "ports"
+    folder.mkdir(parents=True, exist_ok=True)
+    last = None if reviewer is None else folder / f"{check_reviewer(reviewer)}.last"
+    port = free_port(int(last.read_text()) if last and last.exists() else FIRST_PORT, address)
+    while True:
+        lock = FileLock(folder / f"{address}-{port}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            port = free_port(port + 1, address)
+            continue
+        atexit.register(lock.release)
+        if last is not None:
+            write_atomically(last, str(port).encode())
+        return port
 
 
 def prepare_desk(

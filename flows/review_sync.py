@@ -1,6 +1,7 @@
 """`densecorr review sync`: what was decided so far, as fields and saved views of the FiftyOne data set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from .review_orders import Order, orders_of, selected_order
-from .session import Session, say
+from .session import Session, say, state_folder
 
 if TYPE_CHECKING:
     from annotation_ui.review_views import InstanceStatus
@@ -53,6 +54,17 @@ def fiftyone_names(dataset_id: str, name: str | None) -> tuple[str, str]:
     return browsed, f"{browsed}-review"
 
 
+@contextmanager
+def writing_to_fiftyone() -> Iterator[None]:
+    """One process of this user at a time: Apps that open at once would break each other's saved views."""
+    from filelock import FileLock
+
+    folder = state_folder() / "review"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "fiftyone.lock"):
+        yield
+
+
 def sync(
     store: "Store",
     dataset_id: str,
@@ -84,7 +96,8 @@ def sync(
             "a data set that was exported to FiftyOne", f"'{names[0]}'", "Run: densecorr review open DATASET"
         )
     information, statuses = information_of(store, dataset_id, labels, order), statuses_of(store, dataset_id)
-    return {name: sync_review(open_dataset(name), statuses, information) for name in found}
+    with writing_to_fiftyone():
+        return {name: sync_review(open_dataset(name), statuses, information) for name in found}
 
 
 def statuses_of(store: "Store", dataset_id: str) -> dict[str, "InstanceStatus"]:

@@ -65,6 +65,18 @@ def find_colors(
     return colors
 
 
+def foreign_labels(store: "Store", dataset_id: str, labels: str) -> str | None:
+    """What to say of labels that were made from other data sets only, whose instances may go by the same ids."""
+    nodes = [node for node in _nodes(store.lineage(labels)) if node.stage is not None and not node.missing]
+    sources = {node.key for node in nodes if _has_file(store.manifest(node.key), "instances.parquet")}
+    if not sources or dataset_id in sources:
+        return None
+    return (
+        f"WARNING: the labels {labels[:12]} were not made from the data set {dataset_id[:12]}. "
+        "Where an instance id means another object there, its points lie on the wrong one here."
+    )
+
+
 def template_folders(
     store: "Store", artifacts: Sequence[str], templates: Sequence[str]
 ) -> Iterator[tuple[str, Path]]:
@@ -74,16 +86,20 @@ def template_folders(
         yield artifact_id, store.path(artifact_id)
     for artifact in artifacts:
         for node in _nodes(store.lineage(artifact)):
-            if node.stage is not None and not node.missing and _is_template(store.manifest(node.key)):
+            if (
+                node.stage is not None
+                and not node.missing
+                and _has_file(store.manifest(node.key), "template.json")
+            ):
                 yield node.key, store.path(node.key)
     for manifest in sorted(store.list(), key=lambda one: one.created, reverse=True):
-        if _is_template(manifest):
+        if _has_file(manifest, "template.json"):
             yield manifest.artifact_id, store.path(manifest.artifact_id)
 
 
-def _is_template(manifest: "Manifest") -> bool:
-    """Whether an artifact is a template, whatever stage of whoever's made it."""
-    return any(file.path == "template.json" for file in manifest.files)
+def _has_file(manifest: "Manifest", name: str) -> bool:
+    """Whether an artifact holds such a file: what it is, whatever stage of whoever's made it."""
+    return any(file.path == name for file in manifest.files)
 
 
 def _nodes(node: "LineageNode") -> Iterator["LineageNode"]:

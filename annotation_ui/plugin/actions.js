@@ -62,6 +62,10 @@ export function makeActions(panel) {
   // The button of what is switched off.
   const strike = (name, off) => panel.root.querySelector(`[data-testid=${name}]`).classList.toggle("dc-off", off);
 
+  // Undo and redo wait for the one before: it may be on its way to another instance.
+  let stepping = Promise.resolve();
+  const inTurn = (step) => (stepping = stepping.catch(() => {}).then(step));
+
   const onImage = () => panel.cursor.pane === "image";
 
   const actions = {
@@ -152,8 +156,8 @@ export function makeActions(panel) {
       panel.select(suggestions.nextOfTour());
     },
 
-    undo: () => session.undo(),
-    redo: () => session.redo(),
+    undo: () => inTurn(() => session.undo()),
+    redo: () => inTurn(() => session.redo()),
 
     zoomIn: () => (onImage() ? panel.image : panel.template.main).zoom(1.25),
     zoomOut: () => (onImage() ? panel.image : panel.template.main).zoom(0.8),

@@ -7,6 +7,7 @@ import { PolygonTool } from "./polygon_tool.js";
 
 const CLICK_PX = 4;
 const REACH_PX = 12;
+const BAR_PX = 30; // the buttons at the lower edge; points under them could not be clicked
 
 export class ImageView {
   // Two canvases: the picture below, so that brightness is a CSS filter, and all that is drawn on it above.
@@ -18,7 +19,7 @@ export class ImageView {
     this.place = this.fitted = { scale: 1, x: 0, y: 0 }; // screen = (pixel + 0.5 - crop corner) * scale + (x, y)
     this.tool = null;
     this.adding = false;
-    this.drag = null;
+    this.press = this.drag = null; // the button that is held, and the point that it drags
     this.cursor = null;
     this.pointer = null;
     this.brightness = 1;
@@ -50,6 +51,7 @@ export class ImageView {
     const polygonDone = (polygon) => this.onPolygon(polygon);
     this.tool = kind === "polygon" ? new PolygonTool(polygonDone, this.redraw) : null;
     this.adding = kind === "add";
+    this.press = this.drag = null; // what is held was pressed for another tool, or on another instance
     this.showCursor();
     this.redraw();
   }
@@ -61,9 +63,10 @@ export class ImageView {
 
   fit() {
     if (!this.item) return;
-    const { clientWidth: width, clientHeight: height } = this.above.parentElement;
+    const { clientWidth: width, clientHeight } = this.above.parentElement;
+    const height = clientHeight - BAR_PX;
     const [w, h] = this.cropSize();
-    const scale = Math.min((width - 16) / w, (height - 16) / h);
+    const scale = Math.max(0.05, Math.min((width - 16) / w, (height - 16) / h));
     this.place = this.fitted = { scale, x: (width - w * scale) / 2, y: (height - h * scale) / 2 };
     this.redraw();
   }
@@ -171,7 +174,6 @@ export class ImageView {
 
   listen() {
     const { above } = this;
-    let press = null;
     above.addEventListener("pointerdown", (event) => {
       if (!this.item) return;
       above.setPointerCapture(event.pointerId);
@@ -179,12 +181,13 @@ export class ImageView {
       const pan = event.button > 0 || event.shiftKey;
       const point = pan || this.tool || this.adding ? null : this.pick(...at);
       const own = this.scene.state?.points.has(point); // another reviewer's stays where it is
-      press = { at, place: this.place, pan, point: own ? point : null, far: 0 };
+      this.press = { at, place: this.place, pan, point: own ? point : null, far: 0 };
       if (this.tool && !pan) this.tool.press(...this.toImage(...at));
     });
     above.addEventListener("pointermove", (event) => {
       if (!this.item) return;
       const at = (this.pointer = pointerPlace(above, event));
+      const { press } = this;
       if (!press) return this.tool ? this.tool.hover(...this.toImage(...at)) : this.onHover(this.pick(...at));
       const [dx, dy] = [at[0] - press.at[0], at[1] - press.at[1]];
       press.far = Math.max(press.far, Math.hypot(dx, dy));
@@ -199,24 +202,25 @@ export class ImageView {
       this.redraw();
     });
     above.addEventListener("pointerup", (event) => {
-      if (!press) return;
-      const { far, pan } = press;
-      press = null;
+      if (!this.press) return;
+      const { far, pan } = this.press;
+      this.press = null;
       const at = pointerPlace(above, event);
       if (this.tool && !pan) this.tool.release(far);
       else if (this.drag) {
         const { id, x, y } = this.drag;
         this.drag = null;
-        this.onMove(id, x, y);
+        if (this.scene.state.points.has(id)) this.onMove(id, x, y); // else a key took it away meanwhile
+        else this.redraw();
       } else if (far < CLICK_PX && !pan) this.click(...at);
     });
     above.addEventListener("pointercancel", () => {
-      press = this.drag = null;
+      this.press = this.drag = null;
       this.redraw();
     });
     above.addEventListener("pointerleave", () => {
       this.pointer = null;
-      if (!press) this.onHover(null);
+      if (!this.press) this.onHover(null);
     });
     above.addEventListener("dblclick", () => this.tool?.close());
     above.addEventListener("contextmenu", (event) => event.preventDefault());

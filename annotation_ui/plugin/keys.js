@@ -51,8 +51,10 @@ export const KEYS = [
   ["Help", "guide", "W", "the guideline", ["w"]],
 ];
 
-// One press, one verdict: a key that is held would judge instances that nobody looked at.
-export const ONCE = new Set(["accept", "reject", "skip", "hideInstance"]);
+// A double click is one of these, not two: the second would judge an instance that nobody looked at, or mirror back.
+export const CLICKED_ONCE = new Set(["accept", "reject", "skip", "hideInstance", "mirror"]);
+// Nor does a key that is held go on to points and instances that nobody looked at.
+export const ONCE = new Set([...CLICKED_ONCE, "acceptPoint", "skipPoint", "takeSuggestion"]);
 
 const BY_KEY = new Map(KEYS.flatMap(([, action, , , keys]) => keys.map((key) => [key, action])));
 

@@ -18,7 +18,7 @@ const POINT_BAR = [
 ];
 
 export function buildLayout(root, run) {
-  const does = (action) => ({ title: titleOf(action), "data-testid": action, onclick: () => run(action) });
+  const does = (action) => ({ title: titleOf(action), "data-testid": action, onclick: (event) => run(action, event) });
   const button = ([action, text], kind = "") =>
     el("button", { class: `dc-button ${kind}`, "aria-label": NAMES[text], ...does(action) }, text, el("kbd", {}, keyOf(action)));
   const icon = (action, text) => el("button", { class: "dc-icon", ...does(action) }, text);

@@ -67,10 +67,9 @@ export class Suggestions {
     this.found.delete(id);
   }
 
-  // What another reviewer made of it comes first, while that is shown.
+  // While another reviewer's points are shown, only what they made of it: Enter takes theirs.
   of(id) {
-    const theirs = this.others.suggestion(id);
-    if (theirs) return theirs;
+    if (this.others.at >= 0) return this.others.suggestion(id);
     const suggestion = this.found.get(id) ?? null;
     const point = this.session.state?.points.get(id);
     return suggestion && point && suggestion.vertex !== point.vertex ? suggestion : null;
@@ -99,6 +98,7 @@ export class Suggestions {
 
   // For all points: those whose suggestion differs, the surest first.
   async startTour() {
+    this.others.hide();
     await this.fetch(null);
     const ids = [...this.found.keys()].filter((id) => this.found.get(id) && this.of(id));
     this.tour = ids.sort((a, b) => this.found.get(b).confidence - this.found.get(a).confidence);

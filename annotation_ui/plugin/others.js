@@ -55,6 +55,10 @@ export class Others {
     return this.found[rest]?.reviewer ?? null;
   }
 
+  hide() {
+    this.at = -1;
+  }
+
   // The shown reviewer's points that are not as one's own: id -> point, or null where they deleted it. What they added
   // goes by ids of its own ("+0", ...): a number that both gave a new point is not the same point.
   points() {

@@ -7,7 +7,7 @@ import { el, setHidden } from "./dom.js";
 import { noInstances, tellEnd } from "./ending.js";
 import { ImageView } from "./image_view.js";
 import { showOthers, showProgress, showStatus, showTitle, showVerdict } from "./header.js";
-import { actionOf, ONCE } from "./keys.js";
+import { actionOf, CLICKED_ONCE, ONCE } from "./keys.js";
 import { buildLayout, showMessage } from "./layout.js";
 import { makeMesh } from "./mesh.js";
 import { Similarity, Suggestions } from "./opinions.js";
@@ -31,7 +31,7 @@ class Panel {
     this.style = el("link", { rel: "stylesheet", href: `${base}panel.css` });
     place.replaceChildren(this.style, this.root);
     const call = makeCall(base.slice(0, base.indexOf("/plugins/")), dataset);
-    this.parts = buildLayout(this.root, (action) => this.run(action));
+    this.parts = buildLayout(this.root, (action, event) => this.run(action, event));
     this.dialogs = new Dialogs(this.root);
     this.session = new Session(call, this);
     this.selected = this.hovered = null;
@@ -47,6 +47,7 @@ class Panel {
     this.actions = makeActions(this);
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.root.addEventListener("pointerenter", () => this.takeFocus());
+    this.root.addEventListener("mousedown", (event) => this.keepFocus(event));
     // The App listens for keys too: what is for the panel must not reach it.
     this.root.addEventListener("keyup", (event) => event.stopPropagation());
     window.densecorrReview = { times: this.session.times, panel: this, ready: false };
@@ -95,6 +96,8 @@ class Panel {
   run(action, event) {
     const always = ["help", "guide", ...(this.image ? ["queue", "next", "previous"] : [])];
     if (!this.session.state && !always.includes(action)) return; // the first instance is on its way
+    if (event?.repeat && ONCE.has(action)) return;
+    if (event?.detail > 1 && CLICKED_ONCE.has(action)) return;
     Promise.resolve(this.actions[action](event)).catch((error) => this.failed(error));
   }
 
@@ -102,12 +105,22 @@ class Panel {
     if (event.target.matches("input:not([type=checkbox]), textarea, select")) return event.stopPropagation();
     const action = actionOf(event);
     // Enter and Space press the button or box that has the focus.
-    if (event.target.matches("button, input") && ["Enter", " "].includes(event.key)) return event.stopPropagation();
+    if (event.target.matches("button, input") && ["Enter", " "].includes(event.key)) {
+      if (event.repeat) event.preventDefault();
+      return event.stopPropagation();
+    }
     if (this.dialogs.open && !["cancel", "help"].includes(action)) return event.stopPropagation();
     if (!action) return;
     event.preventDefault();
     event.stopPropagation();
-    if (!event.repeat || !ONCE.has(action)) this.run(action, event);
+    this.run(action, event);
+  }
+
+  // A button that was clicked does not keep the focus: Enter would press it again, and is for the suggestion.
+  keepFocus(event) {
+    if (this.dialogs.open || !event.target.closest("button")) return;
+    event.preventDefault();
+    this.root.focus({ preventScroll: true });
   }
 
   takeFocus() {

@@ -16,6 +16,7 @@ export class PolygonTool {
   }
 
   drag(x, y, far) {
+    if (!this.corners.length) return; // Esc took the stroke back
     const [lastX, lastY] = this.corners.at(-1);
     if (far > 3 && Math.hypot(x - lastX, y - lastY) >= SPACING) this.corners.push([x, y]);
     this.tip = null;
@@ -23,6 +24,7 @@ export class PolygonTool {
   }
 
   release(far) {
+    if (!this.corners.length) return;
     if (far >= STROKE_PX) return this.close();
     const [x, y] = this.corners[this.pressed]; // a click with an unsteady hand
     this.corners.length = this.pressed;

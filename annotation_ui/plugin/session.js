@@ -78,8 +78,8 @@ export class Session {
     this.instances.keep(id, record, new Set(this.outbox.items.map(({ act }) => act.instance_id)));
     this.record = record;
     this.lastAct = performance.now();
-    this.adoptLease(record, record.item.lease, fresh);
     this.ui.shown();
+    this.adoptLease(record, record.item.lease, fresh); // what it says is of what is shown now
     await this.times.shown(id, began, !fresh);
     if (leaving && leaving !== record) this.leave(leaving);
     if (!fresh) this.lease(record);

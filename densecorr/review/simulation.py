@@ -101,7 +101,9 @@ def simulate_decisions(
 ) -> list[Decision]:
     """The acts of one review: `mirror` where that helps, `assign` for each corrected point, then `accept`.
 
-    Each costs as much as a corrected point; the last carries the instance's cost.
+    Each costs as much as a corrected point; the last carries the instance's cost. Points whose truth is unknown cannot
+    be judged: they are deleted first, for nothing, as if they had not been shown. Left in, they would count as
+    accepted.
 
     Args:
         label: under review.
@@ -112,7 +114,7 @@ def simulate_decisions(
         dataset_id: of the instance.
         start: when the review begins; acts follow each other by their seconds.
     """
-    points = initial_state(label).points
+    points = dict(initial_state(label).points)
     decisions: list[Decision] = []
 
     def act(action: str, seconds: float, before: dict, after: dict, point_id: int | None = None) -> None:
@@ -136,6 +138,10 @@ def simulate_decisions(
         )
 
     todo = simulate_corrections(label, true, annotator, surface, rng)
+    ids = list(points)
+    for i in (ids[place] for place in np.flatnonzero(np.asarray(true) < 0)):
+        act("delete", 0.0, _patch({i: points[i]}), {"points": {str(i): None}}, i)
+        del points[i]
     if todo.mirrored:
         vertex = mirror_vertices(np.array([point.vertex for point in points.values()]), surface.template)
         turned = {
@@ -143,7 +149,6 @@ def simulate_decisions(
         }
         act("mirror", annotator.costs.per_point, _patch(points), _patch(turned))
         points = turned
-    ids = list(points)
     for place, vertex in zip(todo.places, todo.vertices, strict=True):
         i, new = ids[place], replace(points[ids[place]], vertex=int(vertex))
         act("assign", annotator.costs.per_point, _patch({i: points[i]}), _patch({i: new}), i)

@@ -1,5 +1,6 @@
 """The review's fields and saved views in a real FiftyOne data set."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,17 @@ def test_images_of_one_moment_are_grouped_by_camera(fiftyone: Any, tmp_path: Pat
     assert len(view) == 2
     groups = [group.values("camera_id") for group in view.iter_dynamic_groups()]
     assert groups == [["left", "right"]] * 2
+
+
+@pytest.mark.mongo
+def test_views_that_another_app_replaced_meanwhile_are_saved_once_more(fiftyone: Any, tmp_path: Path) -> None:
+    labels = write_labels(tmp_path / "labels", [0])
+    export_dataset(write_dataset(tmp_path / "data", [0]), [labels], COLORS, "two")
+    dataset = fiftyone.load_dataset("two")
+    sync_review(dataset, {}, {})
+    # Two Apps that open at once: the list still names views that the other one has replaced.
+    importlib.import_module("fiftyone.core.odm").get_db_conn()["views"].delete_many(
+        {"_dataset_id": dataset._doc.id}
+    )
+    sync_review(dataset, {}, {})
+    assert dataset.load_saved_view("needs review").values("image_id") == []

@@ -39,8 +39,9 @@ def test_the_truth_leaves_the_database_once_it_must_not_be_seen(fiftyone: Any, t
     export_dataset(folder, [zero], COLORS, "gold", overlays=("colors", "iuv"), blind=True)
     dataset = fiftyone.load_dataset("gold")
     assert {"truth", "truth_points", "truth_dense"} <= set(dataset.get_field_schema())
-    for labels in ([zero], [zero, folder]):  # the data set's own labels by another way, too
-        summary = export_dataset(folder, labels, COLORS, "gold", blind=True, with_truth=False)
+    # The data set's own labels by another way; a reviewer who has no gold, where another has.
+    for labels, with_truth in (([zero], False), ([zero, folder], False), ([zero], True)):
+        summary = export_dataset(folder, labels, COLORS, "gold", blind=True, with_truth=with_truth)
         dataset.reload()
         assert list(summary.n_points) == ["zero_shot"]
         stored = [

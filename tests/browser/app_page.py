@@ -56,52 +56,73 @@ def open_samples(page: Any, url: str) -> None:
     page.locator("[data-cy=panel-tab-samples]").click()
 
 
-def pick_view(page: Any, slug: str | None) -> None:
-    """A saved view from the App's list, or none; the list is made anew while the grid loads, and may miss a click."""
-    wanted = "view=" if slug is None else f"view={slug}"
+def pick_view(page: Any, slug: str | None, n_samples: int) -> None:
+    """A saved view from the App's list, or none, and its samples.
+
+    The list is made anew while the grid loads, and may miss a click; and a grid that is still being drawn, as on a
+    slow machine, may stay empty for good when the view changes: so it settles first.
+    """
+    wait_for_picture(page, lambda tile: True)
     for _ in range(10):
-        if (wanted in page.url) == (slug is not None):
+        if not is_at(page, slug):
+            if slug is None:
+                page.locator("[data-cy=saved-views-btn-selection-clear]").click()
+            else:
+                option = page.locator(f"[data-cy=saved-views-{slug}-selection-option]")
+                if not option.is_visible():
+                    page.locator("[data-cy=saved-views-selection]").click()
+                option.click()
+            page.wait_for_timeout(1500)
+        elif shows(page, n_samples, lambda: is_at(page, slug)):
             return
-        if slug is None:
-            page.locator("[data-cy=saved-views-btn-selection-clear]").click()
-        else:
-            option = page.locator(f"[data-cy=saved-views-{slug}-selection-option]")
-            if not option.is_visible():
-                page.locator("[data-cy=saved-views-selection]").click()
-            option.click()
-        page.wait_for_timeout(1500)
-    pytest.fail(f"the App does not go to the view {slug}: {page.url}")
+        elif is_at(page, slug):
+            break
+    pytest.fail(f"the App does not show {n_samples} samples in the view {slug}: {page.url}")
+
+
+def is_at(page: Any, slug: str | None) -> bool:
+    """Whether the page's address names the saved view, or none."""
+    return "view=" not in page.url if slug is None else f"view={slug}" in page.url
 
 
 def offered_views(page: Any) -> set[str]:
     """The saved views that the App's list offers; the list stays open."""
     option = page.locator("[data-cy$=-selection-option]")
-    for _ in range(10):
+    for look in range(60):
         if option.first.is_visible():
             break
-        page.locator("[data-cy=saved-views-selection]").click()
-        page.wait_for_timeout(1500)
+        if look % 20 == 0:  # a second click would close what opens slowly
+            page.locator("[data-cy=saved-views-selection]").click()
+        page.wait_for_timeout(300)
     ids = [one.get_attribute("data-cy") for one in option.all()]
     found = {one.removeprefix("saved-views-").removesuffix("-selection-option") for one in ids}
     return found - {"unsaved-view"}
 
 
-def offered_fields(page: Any) -> set[str]:
-    """The fields that the App's sidebar offers."""
+def offered_fields(page: Any, known: str) -> set[str]:
+    """The fields that the App's sidebar offers, once it offers one that is known to be there."""
+    page.locator(f"[data-cy=checkbox-{known}]").wait_for()
     ids = [one.get_attribute("data-cy") for one in page.locator("[data-cy^=checkbox-]").all()]
     return {one.removeprefix("checkbox-") for one in ids}
 
 
 def wait_for_tiles(page: Any, n_samples: int) -> None:
     """Wait until the grid says, and has, so many."""
+    if not shows(page, n_samples, lambda: True):
+        pytest.fail(f"the grid does not show {n_samples} samples at {page.url}")
+
+
+def shows(page: Any, n_samples: int, waits: Callable[[], bool]) -> bool:
+    """Whether the grid says, and has, so many samples, at last; given up once there is nothing to wait for."""
     count, tiles = page.locator("[data-cy=entry-counts]"), page.locator("[data-cy=fo-grid] [data-cy=looker]")
-    said = ""
     for _ in range(60):
         said = count.text_content() if count.count() else ""
         if re.match(rf"{n_samples}\D", said) and tiles.count() == n_samples:
-            return
+            return True
+        if not waits():
+            return False
         page.wait_for_timeout(300)
-    pytest.fail(f"{n_samples} samples expected: the grid says '{said}' and has {tiles.count()} at {page.url}")
+    return False
 
 
 def wait_for_picture(page: Any, fits: Callable[[np.ndarray], bool]) -> np.ndarray:

@@ -16,6 +16,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from pycocotools import mask as coco_mask
 
 from densecorr.records import Decision, ImageRecord, InstanceRecord, LabelRecord
@@ -156,6 +157,13 @@ def label(i: int, n_points: int, source: str = "zero_shot") -> LabelRecord:
         columns["vertex"],
         score=columns["score"].astype(np.float32),
     )
+
+
+def need_app() -> None:
+    """Skip what needs the App where its database or FiftyOne is not there."""
+    if not os.environ.get("DENSECORR_MONGOD"):
+        pytest.skip("no DENSECORR_MONGOD: `bash infra/get_mongod.sh FOLDER` gets one")
+    pytest.importorskip("fiftyone")
 
 
 class App:

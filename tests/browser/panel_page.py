@@ -52,6 +52,19 @@ class Panel:
     def text(self, name: str) -> str:
         return self.element(name).text_content()
 
+    def rows(self) -> list[str]:
+        """The rows of the queue that are drawn."""
+        return self.element("queue-row").all_text_contents()
+
+    def outside(self, width: int, height: int) -> list[str]:
+        """Buttons, choices and panes that are not all on a page of that size, or have no room for what they say."""
+        return self.look(
+            "[...p.root.querySelectorAll('button, select, .dc-pane')].filter((e) => e.offsetParent &&"
+            " !e.closest('.dc-queue')).filter((e) => { const b = e.getBoundingClientRect(); return b.left < 0 ||"
+            f" b.top < 0 || b.right > {width} || b.bottom > {height} || e.scrollWidth - e.clientWidth > 2; }})"
+            ".map((e) => e.textContent || e.className)"
+        )
+
     def current(self) -> str:
         return self.look("p.session.item.instance_id")
 

@@ -26,10 +26,25 @@ def check_acts(acts: Sequence[Decision], label: LabelRecord, dataset_id: str) ->
     assert acts[0].before["points"][str(assigned)]["vertex"] == label.vertex[assigned]
 
 
-def check_points(label: LabelRecord, states: Mapping[int, Mapping[str, Any]]) -> None:
-    """The points are those that the panel had, by id."""
+def check_corrected(
+    label: LabelRecord,
+    before: LabelRecord,
+    states: Mapping[int, Mapping[str, Any]],
+    assigned: int,
+    moved: int,
+) -> None:
+    """The points are those that the panel had, by id; one has another vertex than before, one is elsewhere."""
+    assert label.source == "correction"
     assert label.point_ids is not None
     assert list(label.point_ids) == sorted(states)
     for name in ("x", "y", "vertex", "visible"):
         expected = [states[key][name] for key in sorted(states)]
         np.testing.assert_allclose(getattr(label, name), expected, rtol=1e-6)
+    assert np.flatnonzero(label.vertex != before.vertex).tolist() == [assigned]
+    assert np.flatnonzero(label.x != before.x).tolist() == [moved]
+
+
+def check_untouched(label: LabelRecord, before: LabelRecord) -> None:
+    """Nobody reviewed it."""
+    assert (label.source, label.weight) == (before.source, 1.0)
+    assert (label.vertex == before.vertex).all()

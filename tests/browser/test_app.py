@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from flows.review_orders import Order, write_order
@@ -30,11 +29,12 @@ from tests.browser.app_world import (
     add_similarities,
     alike,
     make_store,
+    need_app,
     open_review,
 )
 from tests.browser.fake_scene import body
 from tests.browser.panel_page import Panel, open_panel
-from tests.browser.stored_review import check_acts, check_points, labels_of
+from tests.browser.stored_review import check_acts, check_corrected, check_untouched, labels_of
 from tests.flows.command_line import densecorr
 
 pytestmark = [pytest.mark.browser, pytest.mark.mongo]
@@ -63,9 +63,7 @@ def store(folder: Path) -> Store:
 
 @pytest.fixture(scope="module")
 def app(folder: Path, store: Store) -> Iterator[App]:
-    if not os.environ.get("DENSECORR_MONGOD"):
-        pytest.skip("no DENSECORR_MONGOD: `bash infra/get_mongod.sh FOLDER` gets one")
-    pytest.importorskip("fiftyone")
+    need_app()
     options = ("--similarities", "alike", "--overlays", "colors")
     with open_review(store, folder, options=options) as running:
         yield running
@@ -89,11 +87,9 @@ def opened(app: App, page: Any) -> Panel:
 def test_the_grid_of_a_reviewer_tells_neither_truth_nor_decisions(app: App, page: Any):
     open_samples(page, app.url)
     wait_for_tiles(page, N)
-    pick_view(page, "needs-review")
-    wait_for_tiles(page, N - 1)  # one was reviewed
-    pick_view(page, None)
-    wait_for_tiles(page, N)
-    fields = offered_fields(page)
+    pick_view(page, "needs-review", N - 1)  # one was reviewed
+    pick_view(page, None, N)
+    fields = offered_fields(page, "needs_review")
     assert {"zero_shot", "needs_review"} <= fields
     assert fields & TELLING_FIELDS == set()
     assert offered_views(page) == {"needs-review", "probable-leftright-flip"}
@@ -104,17 +100,15 @@ def test_who_browses_beside_it_sees_truth_and_decisions(store: Store, folder: Pa
     with open_review(store, folder, reviewer=None) as browsed:
         open_samples(page, browsed.url)
         wait_for_tiles(page, N)
-        assert offered_fields(page) >= TELLING_FIELDS
-        pick_view(page, "fixed")
-        wait_for_tiles(page, 1)  # one was reviewed, and changed
+        assert offered_fields(page, "review_fixed") >= TELLING_FIELDS
+        pick_view(page, "fixed", 1)  # one was reviewed, and changed
         assert offered_views(page) >= TELLING_VIEWS
         page.goto("about:blank")
 
 
 def test_the_dense_overlay_is_switched_on_and_off(app: App, page: Any):
     open_samples(page, app.url)
-    pick_view(page, None)
-    wait_for_tiles(page, N)
+    pick_view(page, None, N)
     wait_for_picture(page, lambda tile: True)  # a click before that may be drawn over
     page.locator("[data-cy=checkbox-instances]").click()  # silhouettes would lie above
     plain = wait_for_picture(page, lambda tile: True)
@@ -209,13 +203,7 @@ def test_everything_has_room_in_the_app_too(app: App, page: Any):
     for width, height in [(1366, 768), (1920, 1080)]:
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(500)
-        outside = panel.look(
-            "[...p.root.querySelectorAll('button, .dc-pane')].filter((e) => e.offsetParent &&"
-            " !e.closest('.dc-queue')).filter((e) => { const b = e.getBoundingClientRect();"
-            f" return b.left < 0 || b.top < 0 || b.right > {width} || b.bottom > {height}; }})"
-            ".map((e) => e.textContent || e.className)"
-        )
-        assert outside == []
+        assert panel.outside(width, height) == []
         assert panel.look("p.root.querySelector('.dc-toolbar').clientHeight") < 30  # one row of buttons
         for pane in ("above", "main"):
             assert panel.element(pane).bounding_box()["height"] > 300
@@ -258,20 +246,15 @@ def test_a_review_by_mouse_reaches_the_table_and_the_next_export(
     check_acts(acts, before[BY_MOUSE], store.resolve("data"))
     assert [act.point_id for act in acts[:2]] == [assigned, moved]
     assert acts[0].after["points"][str(assigned)]["vertex"] == wanted
-    assert acts[1].after["points"][str(moved)]["x"] == pytest.approx(point["x"] + 9, abs=0.5)
-    assert acts[1].after["points"][str(moved)]["y"] == pytest.approx(point["y"] - 6, abs=0.5)
+    place = [acts[1].after["points"][str(moved)][axis] for axis in ("x", "y")]
+    assert place == pytest.approx([point["x"] + 9, point["y"] - 6], abs=0.5)
 
     monkeypatch.setenv("DENSECORR_STORE", store.place.uri)
     monkeypatch.setenv("DENSECORR_STATE", str(folder / "state"))
     told = densecorr("review", "export", "data", "--labels", "zero", "--weight", "2.5", cwd=folder)
     assert told.returncode == 0, told.stderr
     after = labels_of(store, told.stdout.split()[-1])
-    corrected = after[BY_MOUSE]
-    assert (corrected.source, corrected.weight) == ("correction", 2.5)
-    check_points(corrected, dict(kept))
-    assert np.flatnonzero(corrected.vertex != before[BY_MOUSE].vertex).tolist() == [assigned]
-    assert np.flatnonzero(corrected.x != before[BY_MOUSE].x).tolist() == [moved]
-    untouched = after["p9"]
-    assert (untouched.source, untouched.weight) == ("zero_shot", 1.0)
-    assert (untouched.vertex == before["p9"].vertex).all()
+    check_corrected(after[BY_MOUSE], before[BY_MOUSE], dict(kept), assigned, moved)
+    assert after[BY_MOUSE].weight == 2.5
+    check_untouched(after["p9"], before["p9"])
     assert after[REVIEWED].vertex[0] == body().mirror[before[REVIEWED].vertex[0]]  # eve's is in, too

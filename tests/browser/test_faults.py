@@ -162,7 +162,7 @@ def test_what_cannot_be_stored_now_is_not_drawn_away(panel, desk):
     panel.wait("p.session.instances.ready.has('instance-01')")
     elsewhere(desk, "instance-01", 5)
     desk.errors["review_act"] = fault("storage")
-    desk.holds["review_instance"] = 0.5
+    desk.holds["review_instance"] = 1.5  # looked at long after the act below was refused
     panel.press("n")
     panel.wait("p.session.item.instance_id === 'instance-01'")
     panel.press(".", "d")
@@ -236,45 +236,6 @@ def test_what_was_loaded_ahead_is_not_kept_for_ever(panel, desk):
         "(p.session.instances.preload('instance-06'), p.session.instances.preload('instance-07'), null)"
     )
     assert panel.look("[...p.session.instances.ready.keys()]") == ["instance-06", "instance-07"]
-
-
-def test_what_others_decided_is_asked_for_again_once_the_desk_answers(panel, desk):
-    bob = {"reviewer": "bob", "verdict": {"action": "accept", "reason": ""}, "points": {}, "added": []}
-    desk.others["instance-00"] = [bob]
-    desk.errors["review_others"] = fault("database")
-    panel.press("a").saved()
-    panel.wait("p.session.item.instance_id === 'instance-01'")
-    panel.press("p")
-    panel.wait("p.session.item.instance_id === 'instance-00'")
-    panel.page.wait_for_timeout(300)
-    n_asked = desk.calls.count("review_others")
-    assert n_asked >= 1
-    panel.look("([...Array(20)].forEach(() => p.status()), null)")  # drawing asks for nothing
-    panel.page.wait_for_timeout(300)
-    assert desk.calls.count("review_others") == n_asked
-    panel.look("p.session.refreshQueue()")  # answered: one try more, in vain
-    panel.page.wait_for_timeout(300)
-    assert desk.calls.count("review_others") == n_asked + 1
-    desk.errors.clear()
-    panel.look("p.session.refreshQueue()")
-    panel.wait("p.parts.others.textContent === 'bob accepted'")
-    panel.look("p.session.refreshQueue()")
-    panel.page.wait_for_timeout(300)
-    assert desk.calls.count("review_others") == n_asked + 2
-
-
-def test_what_others_decided_is_asked_for_again_once_an_act_is_stored(panel, desk):
-    bob = {"reviewer": "bob", "verdict": {"action": "reject", "reason": ""}, "points": {}, "added": []}
-    desk.others["instance-00"] = [bob]
-    desk.errors["review_others"] = fault("database")
-    panel.press("a").saved()
-    panel.wait("p.session.item.instance_id === 'instance-01'")
-    panel.press("p")
-    panel.wait("p.session.item.instance_id === 'instance-00'")
-    panel.page.wait_for_timeout(300)
-    desk.errors.clear()
-    panel.press("m").saved()
-    panel.wait("p.parts.others.textContent === 'bob rejected'")
 
 
 def test_a_panel_that_is_left_with_an_act_on_its_way_holds_nothing(panel, desk):

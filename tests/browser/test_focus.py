@@ -88,3 +88,54 @@ def test_a_row_that_is_drawn_anew_under_the_pointer_is_still_clicked(panel: Pane
     panel.look("(p.status(), null)")  # an act was stored, others decided
     panel.page.mouse.up()
     panel.wait("p.session.item.instance_id === 'instance-03'")
+
+
+def test_enter_after_a_click_on_a_button_is_for_the_suggestion_and_not_for_the_button(
+    panel: Panel, desk: Any
+):
+    panel.element("accept").click()
+    panel.saved().wait("p.session.item.instance_id === 'instance-01'")
+    panel.press("Enter", "Space").saved()  # nothing is suggested, and nothing is under the cursor
+    assert [act["action"] for act in desk.acts] == ["accept"]
+    panel.press(*"......")
+    panel.wait("!p.parts.suggestion.hidden")
+    panel.element("togglePoints").click()
+    panel.press("Enter").saved()
+    assert [act["action"] for act in desk.acts] == ["accept", "assign"]
+    assert not panel.look("p.image.pointsShown")
+
+
+def test_a_button_that_the_tab_key_reached_is_pressed_once_however_long_enter_is_held(
+    panel: Panel, desk: Any
+):
+    panel.element("accept").focus()
+    for _ in range(4):
+        panel.page.keyboard.down("Enter")  # as a keyboard repeats it
+        panel.page.wait_for_timeout(100)
+    panel.page.keyboard.up("Enter")
+    panel.saved()
+    assert [act["instance_id"] for act in desk.acts] == ["instance-00"]
+
+
+def test_a_double_click_on_a_verdict_judges_one_instance(panel: Panel, desk: Any):
+    panel.wait("p.session.instances.ready.has('instance-01')")
+    panel.element("reject").dblclick(delay=30)
+    panel.saved().wait("p.session.item.instance_id === 'instance-01'")
+    panel.page.wait_for_timeout(100)
+    assert [act["instance_id"] for act in desk.acts] == ["instance-00"]
+    panel.element("mirror").dblclick(delay=30)
+    panel.element("undo").dblclick(delay=30)  # other buttons may be pressed as fast as one likes
+    panel.saved().wait("p.session.item.instance_id === 'instance-00'")
+    assert [act["action"] for act in desk.acts] == ["reject", "mirror", "undo", "undo"]
+
+
+@pytest.mark.parametrize(("key", "action"), [("Shift+A", "accept"), ("Shift+S", "skip"), ("m", "mirror")])
+def test_a_key_that_is_held_judges_one_point_and_mirrors_once(panel: Panel, desk: Any, key: str, action: str):
+    panel.press(".")
+    *modifiers, letter = key.split("+")
+    for down in (*modifiers, letter, letter, letter):
+        panel.page.keyboard.down(down)
+    for up in (letter, *modifiers):
+        panel.page.keyboard.up(up)
+    panel.saved()
+    assert [act["action"] for act in desk.acts] == [action]

@@ -46,13 +46,7 @@ def test_everything_has_room(desk, new_page, width, height, theme):
     for keys in ([*"......"], ["q"], ["l"]):
         panel.press(*keys)
         page.wait_for_timeout(400)
-        boxes = panel.look(
-            "[...p.root.querySelectorAll('button, select, .dc-pane')].filter((e) => e.offsetParent && "
-            "!e.closest('.dc-queue')).map((e) => { const b = e.getBoundingClientRect();"
-            " return [e.textContent || e.className, b.left, b.top, b.right, b.bottom,"
-            " e.scrollWidth - e.clientWidth]; })"
-        )
-        assert [box for box in boxes if box[1] < 0 or box[3] > width or box[4] > height or box[5] > 2] == []
+        assert panel.outside(width, height) == []
         if width > 1000:
             assert panel.look("p.parts.rate.scrollWidth <= p.parts.rate.clientWidth")
     box = panel.element("above").bounding_box()

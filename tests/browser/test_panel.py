@@ -247,19 +247,3 @@ def test_all_of_it_by_keyboard(panel, desk):
         panel.press(step, "Space")
     panel.press("Enter").saved()
     assert last(desk)["action"] == "drop_region"
-
-
-def test_the_queue_shows_verdicts_and_leases(panel, desk):
-    desk.leases["instance-02"] = "bob"
-    panel.press("a").saved().press("q")
-    panel.page.get_by_text("held by bob").wait_for()
-    rows = panel.element("queue-row").all_text_contents()
-    assert rows[0].startswith("✓")
-    assert "held by bob" in rows[2]
-    panel.press("a").saved()
-    panel.wait("p.session.item.instance_id === 'instance-03'")
-    panel.element("queue-row").nth(2).click()
-    panel.wait("p.session.record.readOnly")
-    panel.press("m")
-    assert "nothing was changed" in panel.text("message")
-    assert desk.acts[-1]["instance_id"] == "instance-01"

@@ -1,6 +1,4 @@
-"""The queue: long lists, what comes after what, and what other reviewers decided."""
-
-from typing import Any
+"""The queue: long lists, what comes after what, who holds what, and the end."""
 
 import pytest
 
@@ -8,10 +6,6 @@ from tests.browser.panel_page import Panel
 
 pytestmark = pytest.mark.browser
 N_MANY = 10_000
-
-
-def rows(panel: Panel) -> list[str]:
-    return panel.element("queue-row").all_text_contents()
 
 
 def in_sight(panel: Panel, row: str) -> bool:
@@ -36,7 +30,7 @@ def test_ten_thousand_instances_are_reached_by_scroll_and_by_keyboard(desk, new_
     ):
         panel.look(f"(p.queue.list.scrollTop = {place} * p.queue.list.scrollHeight, null)")
         panel.wait(f"p.queue.rows.textContent.includes('{name}')")
-        assert len(rows(panel)) < 60
+        assert len(panel.rows()) < 60
     panel.press("End", "ArrowUp")
     panel.wait(f"p.queue.rows.querySelector('.dc-at')?.title === 'instance-{N_MANY - 2}'")
     assert in_sight(panel, ".dc-at")
@@ -97,10 +91,10 @@ def test_the_count_is_of_what_is_open_to_the_reviewer_whatever_is_listed(panel, 
     panel.page.get_by_label("find in the queue").fill("")
     panel.page.get_by_label("only open").check()
     assert panel.text("queue-count") == "7 of 8 open · 7 listed"
-    panel.press("z", "z").saved()  # as they are: the skip, then the verdict
+    panel.look("(p.actions.undo(), p.actions.undo(), null)")  # at once: the skip, then the verdict
     panel.wait("p.session.item.instance_id === 'instance-00' && p.session.state.verdict === null")
     assert panel.text("queue-count") == "8 of 8 open · 8 listed"
-    assert len(rows(panel)) == 8
+    assert len(panel.rows()) == 8
 
 
 @pytest.fixture
@@ -152,122 +146,17 @@ def test_the_end_says_that_the_one_shown_was_skipped(two, desk):
     assert "Only this one is left to you; you skipped it" in two.text("message")
 
 
-def bobs(panel: Panel) -> list[dict[str, Any]]:
-    """Bob accepted, with one point elsewhere and one deleted."""
-    one = panel.point(0) | {"x": panel.point(0)["x"] + 20, "vertex": 3}
-    return [
-        {
-            "reviewer": "bob",
-            "verdict": {"action": "accept", "reason": ""},
-            "points": {"0": one, "7": None},
-            "added": [],
-        }
-    ]
-
-
-def compare(panel: Panel) -> None:
-    """Decide on the first instance, come back to it, and lay bob's points over one's own."""
+def test_the_queue_shows_verdicts_and_leases(panel, desk):
+    desk.leases["instance-02"] = "bob"
+    panel.press("a").saved().press("q")
+    panel.page.get_by_text("held by bob").wait_for()
+    assert panel.rows()[0].startswith("✓")
+    assert "held by bob" in panel.rows()[2]
     panel.press("a").saved()
-    panel.wait("p.session.item.instance_id === 'instance-01'")
-    panel.press("p")
-    panel.wait("p.others.found.length === 1")
-    panel.press("c")
-
-
-def test_what_others_decided_is_shown_once_one_has_decided_oneself(panel, desk):
-    desk.others["instance-00"] = bobs(panel)
-    panel.press("q")
-    panel.wait("p.queue.rows.textContent.includes('bob')")
-    assert "bob •" in rows(panel)[0]
-    assert panel.text("others") == "bob decided"
-    panel.press("c")
-    assert "shown once you did" in panel.text("message")
-    panel.press("s").saved()
-    panel.wait("p.session.item.instance_id === 'instance-01'")
-    panel.press("p")
-    panel.wait("p.session.item.instance_id === 'instance-00'")
-    assert panel.text("others") == "bob decided"  # to skip is not to decide
-    assert "review_others" not in desk.calls
-    panel.press("a").saved()
-    panel.wait("p.session.item.instance_id === 'instance-01'")
-    assert "bob ✓" in rows(panel)[0]
-    panel.press("p")
-    panel.wait("p.parts.others.textContent === 'bob accepted, 2 points changed'")
-    panel.press("z").saved()  # open again: blind again
-    panel.wait("p.parts.others.textContent === 'bob decided'")
-
-
-def test_another_reviewers_points_are_looked_at_and_taken_over(panel, desk):
-    desk.others["instance-00"] = bobs(panel)
-    compare(panel)
-    assert panel.look("[...p.image.scene.theirs.keys()]") == [0, 7]
-    panel.press(".")
-    assert "bob: vertex 3" in panel.text("suggestion")
-    panel.press("Enter").saved()
-    assert (desk.acts[-1]["action"], desk.acts[-1]["point_id"]) == ("assign", 0)
-    assert panel.point(0) == desk.others["instance-00"][0]["points"]["0"]
-    panel.look("p.select(7)")
-    assert "bob: deleted" in panel.text("suggestion")
-    panel.press("Enter").saved()
-    assert panel.point(7) is None
-    assert panel.look("p.image.scene.theirs.size") == 0
-    panel.press("c")
-    assert "Only your points" in panel.text("message")
-
-
-def test_points_that_another_reviewer_added_are_taken_over(panel, desk):
-    first, second = (
-        {"x": x, "y": 60.0, "vertex": vertex, "visible": True} for x, vertex in ((60.0, 3), (90.0, 4))
-    )
-    bob = bobs(panel)[0] | {"points": {}, "added": [first, second]}
-    desk.others["instance-00"] = [bob]
-    panel.press(".").look("p.actions.addPoint(70, 90)")  # one's own new point, 48; theirs were 48 and 49
-    panel.saved()
-    own = panel.point(48)
-    panel.press("Escape")
-    compare(panel)
-    assert panel.text("others") == "bob accepted, 2 points changed"
-
-    before = panel.on_screen(first["x"], first["y"])
-    panel.page.mouse.move(*before)
-    panel.page.mouse.down()
-    panel.page.mouse.move(before[0] + 2, before[1])
-    panel.page.mouse.up()
-    panel.wait("p.selected === '+0'")
-    assert "bob: a point at vertex 3" in panel.text("suggestion")
-    assert panel.element("acceptPoint").is_disabled()
-    panel.press("d", "Shift+R", "ArrowUp", "Shift+A")  # theirs is not one's own to change
-    assert "Select a point first" in panel.text("message")
-    panel.press("Enter").saved()
-    assert (desk.acts[-1]["action"], desk.acts[-1]["point_id"]) == ("add", 49)
-    assert panel.point(49) == first
-    assert panel.point(48) == own
-    assert panel.look("[p.selected, ...p.image.scene.theirs.keys()]") == [49, "+1"]
-
-    panel.press(".")  # by keyboard: after one's own
-    assert panel.look("p.selected") == "+1"
-    panel.press("Enter").saved()
-    assert panel.point(50) == second
-    assert panel.look("p.image.scene.theirs.size") == 0
-    panel.press("z").saved()
-    assert panel.point(50) is None
-    assert panel.look("[...p.image.scene.theirs.keys()]") == ["+1"]
-
-
-def test_a_point_that_one_deleted_comes_back_as_another_reviewer_has_it(panel, desk):
-    desk.others["instance-00"] = bobs(panel)
-    panel.look("p.select(0)")
-    panel.press("d").saved()
-    compare(panel)
-    panel.look("p.select(0)")
-    panel.press("Enter").saved()
-    assert panel.point(0) == desk.others["instance-00"][0]["points"]["0"]
-    assert desk.acts[-1]["point_id"] == 0
-
-
-def test_suggestions_for_all_points_are_asked_for_while_points_are_compared(panel, desk):
-    desk.others["instance-00"] = bobs(panel)
-    compare(panel)
-    panel.look("(p.suggestions.found.set(0, null), p.suggestions.found.set(7, null), null)")  # asked: none
-    panel.press("g")
-    panel.wait("p.parts.message.textContent.includes('suggestions. Enter takes one')")
+    panel.wait("p.session.item.instance_id === 'instance-03'")
+    panel.element("queue-row").nth(2).click()
+    panel.wait("p.session.record.readOnly && !p.parts.message.hidden")
+    assert "bob holds this instance" in panel.text("message")
+    panel.press("m")
+    assert "nothing was changed" in panel.text("message")
+    assert desk.acts[-1]["instance_id"] == "instance-01"

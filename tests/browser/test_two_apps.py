@@ -1,7 +1,6 @@
 """Two reviewers, each with an App of their own, on one database: leases, each other's decisions, conflicts."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +12,7 @@ from storage.artifacts import Store
 from storage.datasets import read_labels
 from storage.decisions import read_decisions
 from tests.browser.app_page import unknown, watch
-from tests.browser.app_world import App, make_store, open_review
+from tests.browser.app_world import App, make_store, need_app, open_review
 from tests.browser.fake_scene import body
 from tests.browser.panel_page import Panel, open_panel
 from tests.flows.command_line import densecorr
@@ -35,9 +34,7 @@ def store(folder: Path) -> Store:
 
 @pytest.fixture(scope="module")
 def apps(folder: Path, store: Store) -> Iterator[dict[str, App]]:
-    if not os.environ.get("DENSECORR_MONGOD"):
-        pytest.skip("no DENSECORR_MONGOD: `bash infra/get_mongod.sh FOLDER` gets one")
-    pytest.importorskip("fiftyone")
+    need_app()
     with ExitStack() as stack:
         yield {name: stack.enter_context(open_review(store, folder, name)) for name in REVIEWERS}
 

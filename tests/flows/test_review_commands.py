@@ -128,6 +128,8 @@ def test_without_a_share_everything_is_dealt() -> None:
         (("ann",), None, 11, 0, "at least 11"),
         (("ann",), 1, 0, 1, "known truth"),
         (("ann",), -1, 0, 0, "from 0 on"),
+        (("ann", "bob"), 0, 0, 0, "none for ann"),
+        (tuple(f"r{n}" for n in range(11)), None, 0, 0, "none for r10"),
     ],
 )
 def test_what_cannot_be_dealt_is_refused(

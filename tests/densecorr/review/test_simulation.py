@@ -85,9 +85,23 @@ def test_a_label_set_left_for_right_is_mirrored_in_one_act():
     np.testing.assert_array_equal(found.label.vertex, true)
 
 
-def test_what_is_missed_or_near_enough_stays_and_unknown_truths_are_passed_over():
+def test_points_that_cannot_be_judged_are_not_accepted():
     rng = np.random.default_rng(3)
-    label, true = make_label([1, 2, 3]), np.array([10, -1, 3])
+    true = np.array([BALL.at(1, 0, 0), -1, BALL.at(0, 1, 0), -1, BALL.at(0, 0, 1)])
+    label = make_label([int(BALL.mirror[true[0]]), 7, int(BALL.mirror[true[2]]), 8, 9])
+    acts = simulate_decisions(label, true, SimulatedAnnotator(NoiseModel((0.0,))), SURFACE, rng, "d")
+    for act in acts:
+        check_decision(act, 6000)
+    assert [(d.action, d.point_id, d.seconds) for d in acts[:2]] == [("delete", 1, 0.0), ("delete", 3, 0.0)]
+    found = resolve(label, reviews_of(label, acts), Latest(), BALL.rows, 0.1, "n", "p").label
+    assert found is not None
+    np.testing.assert_array_equal(found.vertex, true[true >= 0])
+    np.testing.assert_array_equal(found.x, label.x[true >= 0])
+
+
+def test_what_is_missed_or_near_enough_stays():
+    rng = np.random.default_rng(3)
+    label, true = make_label([1, 2, 3]), np.array([10, 2, 3])
     for annotator in (
         SimulatedAnnotator(NoiseModel((0.0,), miss=1.0)),
         SimulatedAnnotator(NoiseModel((0.0,)), tolerance=4.0),
