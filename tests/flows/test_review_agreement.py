@@ -63,9 +63,8 @@ class World:
         """Another verdict of a reviewer on a label set."""
         rng = np.random.default_rng(0)
         surface = Surface(self.D.__getitem__, self.template)
-        nobody = np.full(POINTS, -1)
         annotator = SimulatedAnnotator(NoiseModel((0.0,)), name=name)
-        [act] = simulate_decisions(self.labels[i], nobody, annotator, surface, rng, self.dataset)
+        *_, act = simulate_decisions(self.labels[i], self.true[i], annotator, surface, rng, self.dataset)
         after = {"verdict": {"action": action, "reason": None}}
         append_decisions(
             self.store, [replace(act, action=action, after=after, decision_id=new_decision_id())]
