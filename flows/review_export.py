@@ -61,6 +61,8 @@ class ReviewExport:
             self._write(store, self.out)
 
     def _correct(self, store: "Store") -> None:
+        from storage.datasets import read_labels
+
         from .correct import STAGE, Correct
         from .progress import StageProgress
         from .review_next import train_command
@@ -90,7 +92,10 @@ class ReviewExport:
             store.tag(self.tag, artifact_id)
         summary = (store.path(artifact_id) / "review.json").read_text(encoding="utf-8")
         say(" ".join(summary.split()))
-        say(f"to train on them: {train_command(store, dataset_id, artifact_id, template)}")
+        if read_labels(store.path(artifact_id)):
+            say(f"to train on them: {train_command(store, dataset_id, artifact_id, template)}")
+        else:
+            say("no label sets to train on: nobody accepted one, and those that nobody decided about were dropped")
         print(artifact_id)
 
     def _write(self, store: "Store", out: Path) -> None:

@@ -97,6 +97,17 @@ def test_verdicts_weights_and_what_nobody_reviewed(store: Store, capsys: pytest.
     assert set(read_labels(reviewed(store, capsys, unreviewed="drop"))) == {"i/0"}
 
 
+def test_labels_without_any_label_set_are_not_for_training(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdict(store, 0, "reject")
+    run(store, ReviewExport("data", labels="zero", unreviewed="drop"))
+    told = capsys.readouterr()
+    assert read_labels(store.path(told.out.strip())) == {}
+    assert "no label sets to train on" in told.err
+    assert "densecorr train" not in told.err
+
+
 def test_a_file_without_what_was_decided_says_so(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
