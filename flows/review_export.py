@@ -95,7 +95,9 @@ class ReviewExport:
         if read_labels(store.path(artifact_id)):
             say(f"to train on them: {train_command(store, dataset_id, artifact_id, template)}")
         else:
-            say("no label sets to train on: nobody accepted one, and those that nobody decided about were dropped")
+            say(
+                "no label sets to train on: nobody accepted one, and those that nobody decided about were dropped"
+            )
         print(artifact_id)
 
     def _write(self, store: "Store", out: Path) -> None:
