@@ -1,6 +1,6 @@
 """Which decisions are in label sets already: `correct` (and so `review export`) made these from them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,8 +45,8 @@ def corrections_of(store: "Store", labels_id: str, present: Mapping[str, LabelRe
             for label in read_label_sets(path, label_ids)
             if _is_corrected(label) and (label.instance_id, str(label.extra["reviewed"])) not in found
         ]
-    for manifest in _corrections(store, labels_id):
-        path = _judged_table(store, manifest.artifact_id)
+    for manifest in label_origins(store, labels_id, ("correct",)):
+        path = _judged_table(store, manifest.artifact_id) if manifest.stage == "correct" else None
         if path is not None:
             rows = read_table(path, "labels", ["instance_id", "label_id"]).to_pylist()
             left_out = [
@@ -54,6 +54,20 @@ def corrections_of(store: "Store", labels_id: str, present: Mapping[str, LabelRe
             ]
             found |= dict.fromkeys(set(left_out) - found.keys(), manifest.artifact_id)
     return found
+
+
+def label_origins(store: "Store", labels_id: str, through: Container[str]) -> Iterator["Manifest"]:
+    """The labels and those that they were made from by stages of these names alone; removed ones are passed over."""
+    waiting, seen = [labels_id], set()
+    while waiting:
+        artifact_id = waiting.pop()
+        manifest = None if artifact_id in seen else _manifest(store, artifact_id)
+        seen.add(artifact_id)
+        if manifest is not None:
+            yield manifest
+            inputs = manifest.recipe.inputs
+            if manifest.stage in through:
+                waiting += [str(inputs[key]) for key in ("labels", "others") if key in inputs]
 
 
 def applied_ids(store: "Store", correct_id: str) -> Set[str] | None:
@@ -92,22 +106,6 @@ def _manifest(store: "Store", artifact_id: str) -> "Manifest | None":
         return store.manifest(artifact_id)
     except ArtifactError:  # removed from the store, or made by something else
         return None
-
-
-def _corrections(store: "Store", labels_id: str) -> Iterator["Manifest"]:
-    """The artifacts of `correct` that these labels are, or were made from through such ones alone."""
-    waiting, seen = [labels_id], set()
-    while waiting:
-        artifact_id = waiting.pop()
-        manifest = None if artifact_id in seen else _manifest(store, artifact_id)
-        seen.add(artifact_id)
-        if manifest is not None and manifest.stage == "correct":
-            yield manifest
-            waiting += [
-                str(manifest.recipe.inputs[key])
-                for key in ("labels", "others")
-                if key in manifest.recipe.inputs
-            ]
 
 
 def _judged_table(store: "Store", correct_id: str) -> Path | None:

@@ -1,14 +1,12 @@
 """What to type next in the review's loop: the commands say it, so that nobody copies ids."""
 
 import shlex
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from densecorr.errors import ArtifactError
+from .review_included import label_origins
 
 if TYPE_CHECKING:
     from storage.artifacts import Store
-    from storage.manifest import Manifest
 
 
 def name_of(store: "Store", artifact_id: str) -> str:
@@ -34,7 +32,7 @@ def train_command(store: "Store", dataset_id: str, labels_id: str, template_id: 
     CATEGORY or SPLIT stands there where the labels are of several. Synthetic images are named if all trainings on the
     labels that were reviewed had the same ones.
     """
-    origins = list(_label_origins(store, labels_id))
+    origins = list(label_origins(store, labels_id, ("correct", "select")))
     category = _category_of(store, dataset_id, labels_id)
     splits = {
         str(one.recipe.settings["split"]) for one in origins if (one.recipe.settings or {}).get("split")
@@ -61,24 +59,6 @@ def _category_of(store: "Store", dataset_id: str, labels_id: str) -> str | None:
     pairs = zip(known["instance_id"].to_pylist(), known["category"].to_pylist(), strict=True)
     categories = {category for key, category in pairs if key in wanted}
     return categories.pop() if len(categories) == 1 else None
-
-
-def _label_origins(store: "Store", labels_id: str) -> Iterator["Manifest"]:
-    """The labels and those that they were made from: what `correct` and `select` took; removed ones are passed over."""
-    waiting, seen = [labels_id], set()
-    while waiting:
-        artifact_id = waiting.pop()
-        if artifact_id in seen:
-            continue
-        seen.add(artifact_id)
-        try:
-            manifest = store.manifest(artifact_id)
-        except ArtifactError:
-            continue
-        yield manifest
-        inputs = manifest.recipe.inputs
-        if manifest.stage in ("correct", "select"):
-            waiting += [str(inputs[key]) for key in ("labels", "others") if key in inputs]
 
 
 def _synthetic_of(

@@ -57,13 +57,17 @@ def test_a_button_that_goes_away_leaves_the_focus_to_the_panel(panel: Panel, des
     assert panel.point(3) is not None
 
 
-def test_a_verdict_key_that_is_held_judges_one_instance(panel: Panel, desk: Any):
-    panel.page.keyboard.down("a")
-    for _ in range(5):
-        panel.page.keyboard.down("a")  # as a keyboard repeats it
-        panel.page.wait_for_timeout(60)
-    panel.page.keyboard.up("a")
+def hold(panel: Panel, key: str, n_times: int) -> None:
+    """A key is held, and repeated as a keyboard does."""
+    for _ in range(n_times):
+        panel.page.keyboard.down(key)
+        panel.page.wait_for_timeout(100)
+    panel.page.keyboard.up(key)
     panel.saved()
+
+
+def test_a_verdict_key_that_is_held_judges_one_instance(panel: Panel, desk: Any):
+    hold(panel, "a", 6)
     assert [act["instance_id"] for act in desk.acts] == ["instance-00"]
     panel.press("a").saved()
     assert len(desk.acts) == 2
@@ -109,11 +113,7 @@ def test_a_button_that_the_tab_key_reached_is_pressed_once_however_long_enter_is
     panel: Panel, desk: Any
 ):
     panel.element("accept").focus()
-    for _ in range(4):
-        panel.page.keyboard.down("Enter")  # as a keyboard repeats it
-        panel.page.wait_for_timeout(100)
-    panel.page.keyboard.up("Enter")
-    panel.saved()
+    hold(panel, "Enter", 4)
     assert [act["instance_id"] for act in desk.acts] == ["instance-00"]
 
 

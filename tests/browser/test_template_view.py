@@ -41,14 +41,18 @@ def sees(panel: Panel, point_id: int) -> bool:
     return of_view(panel, f"m.placeOf(vertexOf({point_id})).seen")
 
 
-def test_a_chosen_view_stays_for_a_point_in_sight_and_comes_back_after_one_that_was_not(panel):
-    panel.press("3")
+def drag_template(panel: Panel, dx: int, dy: int) -> None:
     box = panel.element("main").bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     panel.page.mouse.move(*middle)
     panel.page.mouse.down()
-    panel.page.mouse.move(middle[0] + 30, middle[1] + 15, steps=4)
+    panel.page.mouse.move(middle[0] + dx, middle[1] + dy, steps=4)
     panel.page.mouse.up()
+
+
+def test_a_chosen_view_stays_for_a_point_in_sight_and_comes_back_after_one_that_was_not(panel):
+    panel.press("3")
+    drag_template(panel, 30, 15)
     chosen = panel.look(f"({{ ...{VIEW} }})")
     ids = "[...p.session.state.points.keys()]"
     seen = of_view(panel, f"{ids}.filter((id) => facing(vertexOf(id)) > 0.5 && m.placeOf(vertexOf(id)).seen)")
@@ -84,12 +88,7 @@ def test_what_faces_away_is_not_in_sight_even_beside_the_outline(panel):
 
 
 def test_drag_turns_the_template_and_a_canonical_view_turns_it_back(panel):
-    box = panel.element("main").bounding_box()
-    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    panel.page.mouse.move(*middle)
-    panel.page.mouse.down()
-    panel.page.mouse.move(middle[0] + 80, middle[1] + 20, steps=4)
-    panel.page.mouse.up()
+    drag_template(panel, 80, 20)
     assert panel.look("p.template.main.view.yaw") < -0.5
     panel.element("view-back").click()
     assert panel.look("p.template.main.view.yaw") == pytest.approx(3.1416, abs=1e-3)
